@@ -1,0 +1,80 @@
+//! Emscripten's Asyncify: a guest that must wait unwinds to the host, and is rewound with the answer.
+//!
+//! The host could answer at once, but the round trip through a 40 MiB allocation in guest memory is part
+//! of what these modules' memory looks like, so it is made as the reference makes it.
+
+use crate::host::{Action, Asyncify, Cx, Out, stopped};
+use crate::live::Live;
+use crate::trap::Stop;
+use drivebay_disk::bug;
+use wasmtime::Val;
+
+/// Bytes of guest memory that an unwound stack may take.
+const STACK_BYTES: u64 = 41_943_040;
+
+/// An import that waits for `action`: unwinds when first called, answers when called again.
+pub(crate) fn wait(cx: &mut Cx<'_>, action: Action) -> Result<Out, Stop> {
+    let last = cx.posix().async_ret;
+    match std::mem::take(&mut cx.world().asyncify) {
+        Asyncify::Normal => unwind(cx, action).map(|()| Out::I32(last)),
+        Asyncify::Rewinding { data } => rewound(cx, data).map(|()| Out::I32(last)),
+        Asyncify::Unwinding { .. } => Err(Stop::trapped("an import was called while unwinding")),
+    }
+}
+
+fn unwind(cx: &mut Cx<'_>, action: Action) -> Result<(), Stop> {
+    let header: u64 = if cx.wide() { 24 } else { 12 };
+    let malloc = cx.guest()?.malloc.ok_or_else(|| Stop::trapped("the module has no malloc"))?;
+    let size = cx.number(header + STACK_BYTES);
+    let data = super::pointer(stopped(cx.call(&malloc, &[size]))?);
+    cx.put_ptr(data, data.wrapping_add(header))?;
+    let width = if cx.wide() { 8 } else { 4 };
+    cx.put_ptr(data.wrapping_add(width), data.wrapping_add(header + STACK_BYTES))?;
+    cx.put_i32(data.wrapping_add(2 * width), 0)?;
+    cx.world().asyncify = Asyncify::Unwinding { data, action };
+    let at = cx.number(data);
+    export(cx, "asyncify_start_unwind", &[at])
+}
+
+fn rewound(cx: &mut Cx<'_>, data: u64) -> Result<(), Stop> {
+    export(cx, "asyncify_stop_rewind", &[])?;
+    let free = cx.guest()?.free.ok_or_else(|| Stop::trapped("the module has no free"))?;
+    let at = cx.number(data);
+    stopped(cx.call(&free, &[at]))?;
+    Ok(())
+}
+
+fn export(cx: &mut Cx<'_>, name: &str, args: &[Val]) -> Result<(), Stop> {
+    let guest = cx.guest()?;
+    let func = guest.instance.get_func(cx.store(), name);
+    let func = func.ok_or_else(|| Stop::trapped(format!("the module has no {name}")))?;
+    stopped(cx.call(&func, args))?;
+    Ok(())
+}
+
+/// Calls `handle` until it returns for good: each time it comes back unwound, does what it waits for and
+/// rewinds it.
+pub(super) fn call(live: &mut Live, handle: &str, args: &[Val]) -> wasmtime::Result<Option<Val>> {
+    let mut result = live.call_export(handle, args)?;
+    loop {
+        let Asyncify::Unwinding { data, action } = std::mem::take(&mut live.store.data_mut().asyncify)
+        else {
+            return Ok(result);
+        };
+        live.call_export("asyncify_stop_unwind", &[])?;
+        let answer = crate::host::act(live, &action)?;
+        live.store.data_mut().posix.async_ret = answer;
+        live.store.data_mut().asyncify = Asyncify::Rewinding { data };
+        let at = crate::host::number(live.store.data().rules.wide, data);
+        live.call_export("asyncify_start_rewind", &[at])?;
+        let again: Vec<Val> = if live.store.data().rules.wide {
+            args.to_vec()
+        } else {
+            args.iter().map(|_| Val::I32(0)).collect()
+        };
+        result = live.call_export(handle, &again)?;
+        if matches!(live.store.data().asyncify, Asyncify::Rewinding { .. }) {
+            return Err(Stop::Host(bug!("a rewound guest never reached its import")).into());
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A module that was read: compiled code, the blank state, and what is needed to mount.
+
+use crate::drive::WasmDrive;
+use crate::formats::Rules;
+use crate::host::World;
+use crate::live::Live;
+use crate::rewrite::Facts;
+use crate::state::{self, Stage, State};
+use drivebay_disk::{
+    Digest, Disk, DiskId, Drive, Format, Header, HostError, Image, ImageLimits, Module, MountError,
+    Pages, Refusal, RefusalCode,
+};
+use std::io::Read;
+use std::sync::Arc;
+use wasmtime::InstancePre;
+
+/// A compiled module of one format.
+pub(crate) struct WasmDisk {
+    id: DiskId,
+    format: Format,
+    rules: &'static Rules,
+    header: Header,
+    facts: Facts,
+    pre: InstancePre<World>,
+    blank: State,
+    blank_image: Image,
+}
+
+impl WasmDisk {
+    pub(crate) fn new(
+        module: &Module,
+        rules: &'static Rules,
+        facts: Facts,
+        pre: InstancePre<World>,
+    ) -> Result<Self, HostError> {
+        let format = rules.format();
+        let header = Header { module: module.id, state: format.name.clone() };
+        let blank = State::blank(rules, &facts)?;
+        let blank_image = blank.to_image(header.clone());
+        let name = format.name.as_str().as_bytes();
+        let parts: [&[u8]; 3] = [&module.id.0, name, &format.rules.0];
+        let id = DiskId(Digest::of_parts("drivebay-wasm disk", &parts));
+        Ok(Self { id, format, rules, header, facts, pre, blank, blank_image })
+    }
+
+    /// A guest in memory that stands in `state`.
+    pub(crate) fn revive(&self, state: &State) -> Result<Live, HostError> {
+        Live::new(&self.pre, &self.facts, self.rules, state, &self.blank)
+    }
+
+    /// `state` as an image of this disk.
+    pub(crate) fn image(&self, state: &State) -> Image {
+        state.to_image(self.header.clone())
+    }
+
+    fn state_of(&self, image: &Image) -> Result<State, MountError> {
+        State::from_image(image, &self.header, self.rules, &self.facts)
+    }
+}
+
+impl Disk for WasmDisk {
+    fn id(&self) -> DiskId {
+        self.id
+    }
+
+    fn format(&self) -> &Format {
+        &self.format
+    }
+
+    fn blank(&self) -> &Image {
+        &self.blank_image
+    }
+
+    fn mount(self: Arc<Self>, image: &Image) -> Result<Box<dyn Drive>, MountError> {
+        let state = self.state_of(image)?;
+        Ok(Box::new(WasmDrive::new(self, state)?))
+    }
+
+    /// The reference's checkpoint is the whole linear memory, as bytes.
+    fn adopt(&self, checkpoint: &mut dyn Read, max: &ImageLimits) -> Result<Image, MountError> {
+        let memory = read_memory(checkpoint, max)?;
+        state::check_memory(memory.len_bytes(), &self.facts)?;
+        let adopted = State { stage: Stage::Adopted, memory, ..self.blank.clone() };
+        Ok(self.image(&adopted))
+    }
+
+    fn disown(&self, image: &Image) -> Result<Vec<u8>, MountError> {
+        let state = self.state_of(image)?;
+        if state.stage == Stage::Blank {
+            let why = "nothing ran yet: a process has a checkpoint after its first message";
+            return Err(Refusal::new(RefusalCode::WrongImage, why).into());
+        }
+        let len = state.memory.len_bytes();
+        Ok(state.memory.to_vec(len)?)
+    }
+}
+
+/// Reads a memory page by page: zeros cost nothing, and no claim about the length is believed.
+fn read_memory(input: &mut dyn Read, max: &ImageLimits) -> Result<Pages, MountError> {
+    const CHUNK: usize = 1 << 20;
+    let mut pages = Pages::new(0);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let mut filled = 0;
+        while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match input.read(rest).map_err(|error| HostError::io("reading a checkpoint", error))? {
+                0 => break,
+                more => filled += more,
+            }
+        }
+        let Some(bytes) = chunk.get(..filled).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(pages);
+        };
+        let at = pages.len_bytes();
+        let len = at + filled as u64;
+        if len > max.memory_bytes {
+            let why = format!("a checkpoint of more than {} bytes", max.memory_bytes);
+            return Err(Refusal::new(RefusalCode::TooBig, why).into());
+        }
+        pages.resize(len)?;
+        if bytes.iter().any(|byte| *byte != 0) {
+            pages.write(at, bytes)?;
+        }
+    }
+}

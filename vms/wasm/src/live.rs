@@ -1,0 +1,295 @@
+//! A guest in memory: store, instance, and the evaluation of one call on them.
+
+use crate::abi;
+use crate::host::{Asyncify, Guest, Run, World};
+use crate::limits::DEPTH_UNITS;
+use crate::rewrite::{self, Facts};
+use crate::state::{Stage, State, WASM_PAGE};
+use crate::trap::{self, Stop};
+use drivebay_disk::{
+    Call, DirtySet, Fault, FaultCode, Fuel, Host, HostError, Limits, Meter, Pages, Reply, SliceSource, bug,
+};
+use std::sync::Arc;
+use wasmtime::{Func, Global, InstancePre, Store, Val};
+
+/// A guest in memory.
+pub(crate) struct Live {
+    pub(crate) store: Store<World>,
+    pub(crate) guest: Guest,
+    globals: Vec<Global>,
+    pub(crate) stage: Stage,
+    /// A foreign checkpoint, until it is laid over the booted guest.
+    pub(crate) adopted: Option<Pages>,
+}
+
+/// How an evaluation ended, short of a host error.
+pub(crate) struct Ended {
+    pub(crate) end: End,
+    pub(crate) reply: Reply,
+    pub(crate) meter: Meter,
+}
+
+/// What becomes of the state.
+pub(crate) enum End {
+    /// It advances.
+    Commit,
+    /// Evaluated, but the memory stays as it was.
+    Keep,
+    /// It does not advance.
+    Fault(Fault),
+}
+
+impl Live {
+    /// A guest that stands in `state`. Runs no guest code: start functions and data segments were
+    /// taken out of the module when it was read.
+    pub(crate) fn new(
+        pre: &InstancePre<World>,
+        facts: &Facts,
+        rules: &'static crate::formats::Rules,
+        state: &State,
+        blank: &State,
+    ) -> Result<Self, HostError> {
+        let laid = if state.stage == Stage::Adopted { blank } else { state };
+        let world = World {
+            rules,
+            posix: laid.posix.clone(),
+            guest: None,
+            asyncify: Asyncify::Normal,
+            run: None,
+            starved: false,
+            grew_too_far: false,
+        };
+        let mut store = Store::new(pre.module().engine(), world);
+        store.limiter(|world| world);
+        set_fuel(&mut store, 0)?;
+        let instance = pre.instantiate(&mut store).map_err(|error| exhausted(&error))?;
+        let guest = abi::guest(&mut store, instance, rules)?;
+        store.data_mut().guest = Some(guest.clone());
+        let globals = state_globals(&mut store, instance, facts)?;
+        let adopted = (state.stage == Stage::Adopted).then(|| state.memory.clone());
+        let mut live = Self { store, guest, globals, stage: state.stage, adopted };
+        live.lay_memory(&laid.memory)?;
+        live.lay_globals(facts, &laid.globals)?;
+        Ok(live)
+    }
+
+    fn lay_memory(&mut self, pages: &Pages) -> Result<(), HostError> {
+        let have = self.guest.memory.data_size(&self.store) as u64;
+        let missing = pages.len_bytes().saturating_sub(have) / WASM_PAGE;
+        if missing > 0 {
+            self.guest.memory.grow(&mut self.store, missing).map_err(|error| exhausted(&error))?;
+        }
+        fill(self.guest.memory.data_mut(&mut self.store), pages, false)
+    }
+
+    fn lay_globals(&mut self, facts: &Facts, values: &[u128]) -> Result<(), HostError> {
+        for ((global, fact), bits) in self.globals.iter().zip(&facts.globals).zip(values) {
+            let set = global.set(&mut self.store, val_of(fact.ty, *bits));
+            set.map_err(|error| bug!("global {}: {error}", fact.export))?;
+        }
+        Ok(())
+    }
+
+    /// The state as it stands, sharing with `base` what did not change.
+    pub(crate) fn capture(&mut self, base: &State) -> Result<State, HostError> {
+        let live = SliceSource::new(self.guest.memory.data(&self.store));
+        let memory = base.memory.rebase(&live, &DirtySet::unknown())?;
+        let mut globals = Vec::with_capacity(self.globals.len());
+        for global in &self.globals {
+            globals.push(bits_of(&global.get(&mut self.store))?);
+        }
+        Ok(State { stage: self.stage, memory, globals, posix: self.store.data().posix.clone() })
+    }
+
+    /// Bytes of guest memory.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.guest.memory.data_size(&self.store) as u64
+    }
+
+    /// Evaluates one call. After anything but [`End::Commit`] the guest is in no known state.
+    pub(crate) fn evaluate(
+        &mut self,
+        call: &Arc<Call>,
+        limits: &Limits,
+        host: Arc<dyn Host>,
+    ) -> Result<Ended, HostError> {
+        self.open(call, limits, host)?;
+        let answered = abi::evaluate(self, call);
+        let run = self.store.data_mut().run.take();
+        let mut reply = Reply::default();
+        let end = match answered {
+            Ok(answer) => {
+                reply = answer.reply;
+                answer.end
+            }
+            Err(error) => {
+                reply.error = error.downcast_ref::<Stop>().and_then(Stop::as_json);
+                End::Fault(trap::classify(&error)?)
+            }
+        };
+        reply.printed = self.store.data_mut().posix.take_printed();
+        reply.printed.extend(run.map(Run::into_printed).unwrap_or_default());
+        let (fuel, over) = self.fuel_used(limits)?;
+        let meter = Meter { fuel, gas: self.gas_used()? };
+        if over {
+            let fault = Fault::new(FaultCode::OutOfFuel, "out of fuel");
+            let reply = Reply { printed: reply.printed, ..Reply::default() };
+            return Ok(Ended { end: End::Fault(fault), reply, meter });
+        }
+        Ok(Ended { end, reply, meter })
+    }
+
+    fn open(
+        &mut self,
+        call: &Arc<Call>,
+        limits: &Limits,
+        host: Arc<dyn Host>,
+    ) -> Result<(), HostError> {
+        let world = self.store.data_mut();
+        world.run = Some(Run::new(Arc::clone(call), host, *limits));
+        world.posix.set_seed(call.seed);
+        // One more than the limit: the engine stops when nothing is left, and exactly the limit passes.
+        set_fuel(&mut self.store, fuel_limit(limits) + 1)?;
+        let depth = limits.depth.min(DEPTH_UNITS).cast_signed();
+        self.set(self.guest.depth, Val::I32(0))?;
+        self.set(self.guest.depth_limit, Val::I32(depth))?;
+        let gas = limits.gas.unwrap_or(crate::limits::LEGACY_GAS).min(crate::limits::GAS_MAX);
+        self.set(self.guest.gas, Val::I64(0))?;
+        self.set(self.guest.gas_limit, Val::I64(gas.cast_signed()))
+    }
+
+    fn set(&mut self, global: Option<Global>, value: Val) -> Result<(), HostError> {
+        let Some(global) = global else { return Ok(()) };
+        global.set(&mut self.store, value).map_err(|error| bug!("meter: {error}"))
+    }
+
+    /// Begins to count the gas that `GasUsed` reports: boot counts towards the limit only.
+    pub(crate) fn reset_gas(&mut self) -> Result<(), HostError> {
+        self.set(self.guest.gas, Val::I64(0))
+    }
+
+    fn fuel_used(&mut self, limits: &Limits) -> Result<(Fuel, bool), HostError> {
+        let left = self.store.get_fuel().map_err(|error| bug!("fuel is off: {error}"))?;
+        let limit = fuel_limit(limits);
+        let used = (limit + 1).saturating_sub(left);
+        Ok((Fuel(used.min(limit)), used > limit))
+    }
+
+    fn gas_used(&mut self) -> Result<Option<u64>, HostError> {
+        let Some(gas) = self.guest.gas else {
+            // The reference reports 0 where nothing is metered; our own format reports fuel.
+            let legacy = self.store.data().rules.abi != crate::formats::Abi::Clean;
+            return Ok(legacy.then_some(0));
+        };
+        match gas.get(&mut self.store) {
+            Val::I64(used) => Ok(Some(used.max(0).cast_unsigned())),
+            _ => Err(bug!("gas counter of another type")),
+        }
+    }
+
+    /// Calls an export by name, if the module has it.
+    pub(crate) fn call_export(&mut self, name: &str, args: &[Val]) -> wasmtime::Result<Option<Val>> {
+        match self.guest.instance.get_func(&mut self.store, name) {
+            Some(func) => self.call(&func, args),
+            None => Err(no_export(name)),
+        }
+    }
+
+    /// Calls a function of the guest; its first result.
+    pub(crate) fn call(&mut self, func: &Func, args: &[Val]) -> wasmtime::Result<Option<Val>> {
+        crate::host::call(&mut self.store, func, args)
+    }
+
+    /// Lays a foreign checkpoint over the booted guest: bytes above it stay, as in the reference.
+    pub(crate) fn lay_adopted(&mut self) -> wasmtime::Result<()> {
+        let Some(pages) = self.adopted.take() else { return Ok(()) };
+        let have = self.guest.memory.data_size(&self.store) as u64;
+        if pages.len_bytes() > have {
+            let target = abi::grown(self.store.data().rules, have, pages.len_bytes());
+            let more = (target - have).div_ceil(WASM_PAGE);
+            self.guest
+                .memory
+                .grow(&mut self.store, more)
+                .map_err(|_| Stop::trapped("offset is out of bounds"))?;
+        }
+        fill(self.guest.memory.data_mut(&mut self.store), &pages, true)?;
+        Ok(())
+    }
+}
+
+/// Writes `pages` to the start of `memory`. With `zeros`, absent pages are written too: what was there
+/// is not known to be zero.
+fn fill(memory: &mut [u8], pages: &Pages, zeros: bool) -> Result<(), HostError> {
+    let len = usize::try_from(pages.len_bytes()).unwrap_or(usize::MAX);
+    let Some(memory) = memory.get_mut(..len) else {
+        return Err(bug!("memory of {} bytes under an image of {len}", memory.len()));
+    };
+    if zeros {
+        memory.fill(0);
+    }
+    let mut lost = false;
+    pages.for_each_page(|index, page| {
+        let at = usize::try_from(index).unwrap_or(usize::MAX).saturating_mul(page.len());
+        match memory.get_mut(at..at.saturating_add(page.len())) {
+            Some(target) => target.copy_from_slice(page),
+            None => lost = true,
+        }
+        Ok(())
+    })?;
+    if lost { Err(bug!("image page past the end of memory")) } else { Ok(()) }
+}
+
+fn no_export(name: &str) -> wasmtime::Error {
+    Stop::Fault(FaultCode::NoEntry, format!("the module exports no function {name}")).into()
+}
+
+fn fuel_limit(limits: &Limits) -> u64 {
+    limits.fuel.0.min(i64::MAX.cast_unsigned() - 1)
+}
+
+fn set_fuel(store: &mut Store<World>, fuel: u64) -> Result<(), HostError> {
+    store.set_fuel(fuel).map_err(|error| bug!("fuel is off: {error}"))
+}
+
+fn exhausted(error: &wasmtime::Error) -> HostError {
+    match error.downcast_ref::<Stop>() {
+        Some(Stop::Host(error)) => error.clone(),
+        // What can fail here was validated when the module was read; what is left is the machine.
+        _ => HostError::Exhausted { what: "memory for a guest" },
+    }
+}
+
+fn state_globals(
+    store: &mut Store<World>,
+    instance: wasmtime::Instance,
+    facts: &Facts,
+) -> Result<Vec<Global>, HostError> {
+    let find = |fact: &rewrite::GlobalFact| {
+        let global = instance.get_global(&mut *store, &fact.export);
+        global.ok_or_else(|| bug!("rewritten module without global {}", fact.export))
+    };
+    facts.globals.iter().map(find).collect()
+}
+
+fn val_of(ty: rewrite::ValType, bits: u128) -> Val {
+    // An image's globals were checked to fit their types when it was mounted.
+    #[expect(clippy::cast_possible_truncation, reason = "the type's own bits")]
+    match ty {
+        rewrite::ValType::I32 => Val::I32((bits as u32).cast_signed()),
+        rewrite::ValType::I64 => Val::I64((bits as u64).cast_signed()),
+        rewrite::ValType::F32 => Val::F32(bits as u32),
+        rewrite::ValType::F64 => Val::F64(bits as u64),
+        rewrite::ValType::V128 => Val::V128(bits.into()),
+    }
+}
+
+fn bits_of(value: &Val) -> Result<u128, HostError> {
+    Ok(match value {
+        Val::I32(value) => u128::from(value.cast_unsigned()),
+        Val::I64(value) => u128::from(value.cast_unsigned()),
+        Val::F32(bits) => u128::from(*bits),
+        Val::F64(bits) => u128::from(*bits),
+        Val::V128(value) => value.as_u128(),
+        other => return Err(bug!("global of a type that is not allowed: {other:?}")),
+    })
+}

@@ -1,0 +1,153 @@
+//! From a module's bytes to a disk: metered, rewritten, checked, compiled.
+
+use crate::disk::WasmDisk;
+use crate::engine::{self, EngineKind};
+use crate::formats::{FORMATS, Rules};
+use crate::rewrite::{self, RewriteError, Rewritten};
+use crate::{abi, artifact, host, limits};
+use drivebay_disk::{
+    ArtifactStore, Disk, DiskReader, Format, HostError, Limits, Module, Process, ReadError, ReaderId,
+    Refusal, RefusalCode, bug,
+};
+use std::borrow::Cow;
+use std::sync::Arc;
+use wasmtime::Engine;
+
+/// Reads every ao WebAssembly format.
+pub struct WasmReader {
+    kind: EngineKind,
+    engine: Engine,
+    /// The same engine with exceptions, for the format whose modules use them.
+    engine_exceptions: Engine,
+    formats: Vec<Format>,
+}
+
+impl WasmReader {
+    /// A reader on that kind of engine. The kind never shows in a result.
+    ///
+    /// # Errors
+    /// A [`HostError::Bug`] if this build of the engine does not know its own options.
+    pub fn new(kind: EngineKind) -> Result<Self, HostError> {
+        Ok(Self {
+            kind,
+            engine: engine::engine(kind, false)?,
+            engine_exceptions: engine::engine(kind, true)?,
+            formats: FORMATS.iter().map(Rules::format).collect(),
+        })
+    }
+}
+
+impl DiskReader for WasmReader {
+    fn id(&self) -> ReaderId {
+        let version = format!(
+            "{} (wasmtime {}, {})",
+            env!("CARGO_PKG_VERSION"),
+            crate::ENGINE_VERSION,
+            self.kind.name()
+        );
+        ReaderId { name: "drivebay-wasm", version }
+    }
+
+    fn formats(&self) -> &[Format] {
+        &self.formats
+    }
+
+    fn read(
+        &self,
+        module: &Module,
+        artifacts: &dyn ArtifactStore,
+    ) -> Result<Arc<dyn Disk>, ReadError> {
+        let (rules, rewritten) = prepare(module)?;
+        let engine = if rules.exceptions { &self.engine_exceptions } else { &self.engine };
+        let compiled = artifact::compile(engine, self.kind, &rewritten.bytes, artifacts)?;
+        let pre = host::link(rules, &compiled)
+            .and_then(|linker| linker.instantiate_pre(&compiled))
+            .map_err(|error| bug!("checked imports do not link: {error}"))?;
+        Ok(Arc::new(WasmDisk::new(module, rules, rewritten.facts, pre)?))
+    }
+
+    fn limits(&self, module: &Module, process: &Process) -> Limits {
+        match Rules::of(module.format.as_str()) {
+            Some(rules) => {
+                limits::limits(rules.limit_row(), module, process, imports_meter(&module.bytes))
+            }
+            None => limits::limits(limits::LimitRow::Clean, module, process, false),
+        }
+    }
+}
+
+/// The rules of a module and its rewritten form, or why it is refused. Runs nothing, compiles nothing.
+pub(crate) fn prepare(module: &Module) -> Result<(&'static Rules, Rewritten), ReadError> {
+    let name = module.format.as_str();
+    let Some(rules) = Rules::of(name) else {
+        let known: Vec<&str> = FORMATS.iter().map(|rules| rules.name).collect();
+        let why = format!("unknown format {name}; this reader knows {}", known.join(", "));
+        return Err(Refusal::new(RefusalCode::UnknownFormat, why).into());
+    };
+    let bytes = if rules.metering {
+        Cow::Owned(rewrite::meter(&module.bytes, rules.wide)?)
+    } else {
+        Cow::Borrowed(&*module.bytes)
+    };
+    let rewritten = rewrite::rewrite(&bytes, &rewrite_rules(rules)).map_err(read_error)?;
+    check_imports(rules, &rewritten)?;
+    check_exports(rules, &rewritten)?;
+    Ok((rules, rewritten))
+}
+
+fn rewrite_rules(rules: &Rules) -> rewrite::Rules {
+    rewrite::Rules {
+        nan: rules.nan(),
+        allow_legacy_eh: rules.exceptions,
+        memory64: rules.wide,
+        gas: matches!(rules.abi, crate::formats::Abi::Loader(_)),
+        max_initial_pages: limits::INITIAL_PAGES,
+    }
+}
+
+fn read_error(error: RewriteError) -> ReadError {
+    match error {
+        RewriteError::Refused(refusal) => refusal.into(),
+        RewriteError::Bug(message) => ReadError::Host(bug!("{message}")),
+    }
+}
+
+fn check_imports(rules: &Rules, rewritten: &Rewritten) -> Result<(), Refusal> {
+    for import in &rewritten.facts.imports {
+        let ty = host::signature_of(&import.signature);
+        if host::answer(rules, &import.module, &import.name, &ty).is_none() {
+            let why = format!(
+                "import {}.{} ({ty}) is not part of format {}; the module's imports decide its format, \
+                 `drivebay inspect` lists them",
+                import.module, import.name, rules.name
+            );
+            return Err(Refusal::new(RefusalCode::NotAllowed, why));
+        }
+    }
+    Ok(())
+}
+
+fn check_exports(rules: &Rules, rewritten: &Rewritten) -> Result<(), Refusal> {
+    let exports = &rewritten.facts.exports;
+    let has = |name: &str| exports.iter().any(|export| export.name == name);
+    let Some(name) = abi::missing(rules, has) else { return Ok(()) };
+    let why = format!("a module of format {} must export {name}", rules.name);
+    Err(Refusal::new(RefusalCode::Malformed, why))
+}
+
+/// Whether the module was metered when it was built: it then reports gas in every format.
+fn imports_meter(bytes: &[u8]) -> bool {
+    for payload in wasmparser::Parser::new(0).parse_all(bytes) {
+        match payload {
+            Ok(wasmparser::Payload::ImportSection(section)) => {
+                return section
+                    .into_imports()
+                    .filter_map(Result::ok)
+                    .any(|import| import.module == "metering" && import.name == "usegas");
+            }
+            Ok(wasmparser::Payload::CodeSectionStart { .. }) | Err(_) => return false,
+            Ok(_) => {}
+        }
+    }
+    false
+}
