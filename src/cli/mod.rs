@@ -1,0 +1,123 @@
+//! The command line: one file a command, and what they share.
+
+mod certify;
+mod error;
+mod image;
+mod inspect;
+mod message;
+mod module;
+mod print;
+mod progress;
+mod repl;
+mod run;
+mod session;
+
+use crate::{
+    config::{Choices, Config},
+    cu::{Engine, Readers, ReadersError},
+};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use error::Exit;
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+const AFTER_HELP: &str = "\
+Examples:
+  drivebay inspect process.wasm
+  drivebay run process.wasm --eval '1 + 1'
+  drivebay run process.wasm --message '{\"Tags\":{\"Action\":\"Ping\"},\"Data\":\"hello\"}' --json
+  drivebay run process.wasm                      (in a terminal: a REPL)
+  drivebay image save state.image --process ID
+
+Exit codes:
+  0  done
+  1  a guest faulted or answered Error, or a recorded case differs
+  2  wrong usage, or input refused: another try needs other input
+  3  this machine failed: the same command may succeed later
+
+State is kept in .drivebay, or where --data says. Each command has a --help of its own.";
+
+/// Runs ao processes on this machine: WebAssembly modules of every published format, with results that
+/// are the same everywhere, and state that is one portable, verifiable image
+#[derive(Parser)]
+#[command(name = "drivebay", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+struct Cli {
+    #[command(flatten)]
+    choices: Choices,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Inspect(inspect::Args),
+    Run(run::Args),
+    Image(image::Args),
+    Certify(certify::Args),
+}
+
+/// What every command is given.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) readers: Readers,
+}
+
+/// The whole program, with the readers that `readers` makes for an engine.
+pub fn main(readers: impl FnOnce(Engine) -> Result<Readers, ReadersError>) -> ExitCode {
+    let exit = match run_line(std::env::args_os(), readers) {
+        Ok(exit) => exit,
+        Err(error) => error::report(&error),
+    };
+    exit.into()
+}
+
+fn run_line(
+    line: impl IntoIterator<Item = OsString>,
+    readers: impl FnOnce(Engine) -> Result<Readers, ReadersError>,
+) -> anyhow::Result<Exit> {
+    let matches = match Cli::command().try_get_matches_from(line) {
+        Ok(matches) => matches,
+        Err(shown) => return show_usage(&shown),
+    };
+    let cli = Cli::from_arg_matches(&matches)?;
+    let config = Config::resolve(cli.choices)?;
+    let app = App { readers: readers(config.engine)?, config };
+    match cli.command {
+        Command::Inspect(args) => inspect::run(&app, &args),
+        Command::Run(mut args) => {
+            if let Some(("run", matches)) = matches.subcommand() {
+                args.order(matches);
+            }
+            run::run(&app, &args)
+        }
+        Command::Image(args) => image::run(&app, &args),
+        Command::Certify(args) => certify::run(&app, &args),
+    }
+}
+
+/// Help and version go to stdout and are no failure; a mistake goes to stderr.
+fn show_usage(shown: &clap::Error) -> anyhow::Result<Exit> {
+    let exit = if shown.use_stderr() { Exit::Refused } else { Exit::Done };
+    shown.print()?;
+    io::stdout().flush()?;
+    Ok(exit)
+}
+
+/// Whether to write to stdout in colours.
+pub(crate) fn color(config: &Config) -> bool {
+    config.color.holds(io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,121 @@
+//! From a module's file to a disk, with words for whatever is wrong with it.
+
+use super::{
+    App,
+    error::{refused, usage},
+    progress::Progress,
+};
+use crate::{
+    config::Config,
+    cu::{CuError, FolderArtifacts, Readers},
+    disk::{
+        ArtifactStore, Disk, DiskReader, FormatName, Module, NoArtifacts, Refusal, RefusalCode, Tag,
+    },
+};
+use anyhow::Context;
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    path::Path,
+    sync::Arc,
+};
+
+/// The most bytes of a module's file. The largest published module has 3 MB.
+const MODULE_BYTES_MAX: u64 = 512 << 20;
+
+/// Reads a module's bytes.
+pub(crate) fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => usage(format!("there is no module {}", path.display())),
+        _ => anyhow::Error::new(error).context(format!("cannot open {}", path.display())),
+    })?;
+    file.take(MODULE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.len() as u64 > MODULE_BYTES_MAX {
+        return Err(usage(format!("{} is over 512 MiB, which no format allows", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// The format to read `bytes` in: the one asked for, else the one that the bytes show.
+pub(crate) fn format_of(
+    readers: &Readers,
+    bytes: &[u8],
+    asked: Option<&str>,
+) -> anyhow::Result<FormatName> {
+    let known = || {
+        let names: Vec<_> = readers.formats().map(|format| format.name.to_string()).collect();
+        names.join(", ")
+    };
+    if let Some(name) = asked {
+        let name = FormatName::from(name);
+        return match readers.get(&name) {
+            Some(_) => Ok(name),
+            None => Err(refused(Refusal::new(
+                RefusalCode::UnknownFormat,
+                format!("no reader knows the format {name}; the formats are {}", known()),
+            ))),
+        };
+    }
+    readers.detect(bytes).ok_or_else(|| {
+        let what = if bytes.starts_with(b"\0asm") {
+            "this is WebAssembly, but its imports and exports fit no ao format"
+        } else {
+            "this is no WebAssembly (it does not begin with \\0asm)"
+        };
+        let note = format!("{what}; say what it is with --format, one of: {}", known());
+        refused(Refusal::new(RefusalCode::UnknownFormat, note))
+    })
+}
+
+/// The tags that a publisher would give a module of `format`.
+pub(crate) fn default_tags(format: &FormatName) -> Vec<Tag> {
+    vec![
+        Tag::new("Data-Protocol", "ao"),
+        Tag::new("Variant", "ao.TN.1"),
+        Tag::new("Type", "Module"),
+        Tag::new("Module-Format", format.as_str()),
+        Tag::new("Input-Encoding", "JSON-1"),
+        Tag::new("Output-Encoding", "JSON-1"),
+    ]
+}
+
+/// The reader of a module's format; it was looked up when the format was chosen.
+pub(crate) fn reader<'a>(
+    readers: &'a Readers,
+    module: &Module,
+) -> anyhow::Result<&'a Arc<dyn DiskReader>> {
+    let unknown = || format!("no reader knows the format {}", module.format);
+    readers.get(&module.format).ok_or_else(|| usage(unknown()))
+}
+
+/// Compiles a module, or finds it compiled.
+pub(crate) fn read_disk(app: &App, module: &Module) -> anyhow::Result<Arc<dyn Disk>> {
+    let _progress = Progress::spinner(&app.config, "compiling the module (kept for the next time)");
+    let artifacts = artifacts(&app.config);
+    let disk = reader(&app.readers, module)?.read(module, &*artifacts).map_err(CuError::from)?;
+    Ok(disk)
+}
+
+/// The folder of compiled modules, or none where it cannot be written.
+pub(crate) fn artifacts(config: &Config) -> Box<dyn ArtifactStore> {
+    let opened = match &config.cache {
+        Some(dir) => {
+            FolderArtifacts::open(dir).map_err(|error| format!("{}: {error}", dir.display()))
+        }
+        None => Err("there is no home folder to keep them in".to_owned()),
+    };
+    match opened {
+        Ok(folder) => Box::new(folder),
+        Err(why) => {
+            let _ = writeln!(
+                io::stderr(),
+                "warning: compiled modules are not kept ({why}); every start compiles again. \
+                 Name a folder with --cache to change that"
+            );
+            Box::new(NoArtifacts)
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Results for people, and for programs.
+
+use super::session::Step;
+use crate::{
+    disk::json::{Json, Value},
+    wire::{number, result_pairs},
+};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
+
+/// The most characters of one value in a line for people.
+const SHOWN_MAX: usize = 2000;
+
+/// Colours, or none.
+#[derive(Clone, Copy)]
+pub(crate) struct Style {
+    color: bool,
+}
+
+impl Style {
+    pub(crate) fn new(color: bool) -> Self {
+        Self { color }
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    pub(crate) fn red(self, text: &str) -> String {
+        self.paint("31", text)
+    }
+
+    pub(crate) fn green(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// What a guest said. On a terminal its colours stay and its other control characters do not.
+    fn said(self, text: &str) -> String {
+        let kept =
+            |c: char| c == '\n' || c == '\t' || (c == '\x1b' && self.color) || !c.is_control();
+        text.chars().filter(|c| kept(*c)).collect()
+    }
+}
+
+/// A step as one JSON object: the result's keys, then `Slot`, `Root` and `Fuel`.
+pub(crate) fn json(step: &Step) -> Json {
+    let done = &step.evaluated;
+    let mut pairs = result_pairs(&done.reply, done.fault.as_ref(), &done.meter);
+    pairs.push(("Slot", number(step.nonce)));
+    pairs.push(("Root", Value::from(step.root.to_string())));
+    pairs.push(("Fuel", number(done.meter.fuel.0)));
+    Json::from(Value::object(pairs))
+}
+
+/// Writes a step for a person.
+pub(crate) fn step(out: &mut dyn Write, step: &Step, style: Style) -> io::Result<()> {
+    let done = &step.evaluated;
+    let result = Value::object(result_pairs(&done.reply, done.fault.as_ref(), &done.meter));
+    let kind = if step.dry { "dry-run at slot" } else { "slot" };
+    let gas = text_of(result.get("GasUsed"));
+    let title = style.bold(&format!("{kind} {} · {}", step.nonce, clip(&style.said(&step.name))));
+    let cost = style.dim(&format!("GasUsed {gas} · fuel {} · root {}", done.meter.fuel, step.root));
+    writeln!(out, "{title}  {cost}")?;
+    let output = shown_output(result.get("Output"));
+    if !output.is_empty() {
+        writeln!(out, "{}", style.said(&output))?;
+    }
+    for (key, name) in [("Messages", "message"), ("Spawns", "spawn"), ("Assignments", "assignment")]
+    {
+        for item in result.get(key).and_then(Value::as_array).unwrap_or_default() {
+            writeln!(out, "{} {}", style.green(&format!("{name} →")), style.said(&outgoing(item)))?;
+        }
+    }
+    if let Some(error) = result.get("Error") {
+        writeln!(out, "{} {}", style.red("error"), style.said(&clip(&text_of(Some(error)))))?;
+    }
+    Ok(())
+}
+
+/// What belongs to no result: lines that the guest printed, and our own words on a fault.
+pub(crate) fn asides(step: &Step) {
+    let plain = Style::new(false);
+    let mut err = io::stderr().lock();
+    // Nobody may be listening, and nothing is lost then.
+    for line in &step.evaluated.reply.printed {
+        let _ = writeln!(err, "guest: {}", plain.said(line));
+    }
+    if let Some(fault) = &step.evaluated.fault {
+        let _ = writeln!(err, "fault: {} ({})", fault.code.text(), plain.said(fault.note.as_str()));
+    }
+}
+
+/// The prompt that aos asks for, if it does.
+pub(crate) fn prompt(step: &Step) -> Option<String> {
+    let done = &step.evaluated;
+    let result = Value::object(result_pairs(&done.reply, None, &done.meter));
+    let output = result.get("Output")?;
+    let prompt = output.get("prompt").or_else(|| output.get("data")?.get("prompt"))?;
+    Some(prompt.as_text()?.to_string_lossy().into_owned())
+}
+
+/// The part of an output that is meant to be read: aos wraps it in `data`, or in `data.output`.
+fn shown_output(output: Option<&Value>) -> String {
+    let Some(output) = output else { return String::new() };
+    let inner = match output.get("data") {
+        Some(data @ Value::Object(_)) => data.get("output"),
+        data => data,
+    };
+    text_of(Some(inner.unwrap_or(output)))
+}
+
+fn outgoing(item: &Value) -> String {
+    let mut line = text_of(item.get("Target"));
+    for tag in item.get("Tags").and_then(Value::as_array).unwrap_or_default() {
+        let (name, value) = (text_of(tag.get("name")), text_of(tag.get("value")));
+        let custom = ["Data-Protocol", "Variant", "Type"].contains(&name.as_str());
+        if !custom {
+            line.push_str(&format!("  {name}={value}"));
+        }
+    }
+    match item.get("Data") {
+        Some(data) => line.push_str(&format!("  {}", Json::from(data.clone()))),
+        // No message at all, so show what it is.
+        None if line.is_empty() => line = Json::from(item.clone()).to_string(),
+        None => {}
+    }
+    clip(line.trim_start())
+}
+
+fn text_of(value: Option<&Value>) -> String {
+    match value {
+        None => String::new(),
+        Some(value) => match value.as_text().map(|text| text.to_string_lossy()) {
+            Some(Cow::Borrowed(text)) => text.to_owned(),
+            Some(Cow::Owned(text)) => text,
+            None => Json::from(value.clone()).to_string(),
+        },
+    }
+}
+
+fn clip(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => {
+            format!("{}… ({} bytes)", text.get(..end).unwrap_or_default(), text.len())
+        }
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,122 @@
+//! Which virtual machine reads which format. The only place where the machines are named.
+
+use crate::disk::{DiskReader, Format, FormatName, HostError, Module, Refusal};
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use drivebay_wasm::Inspection;
+
+/// How wasm is made to run. Changes how fast a result comes, never the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Compiled to machine code, optimised.
+    #[default]
+    Speed,
+    /// Compiled to machine code, as plainly as possible: an oracle for the optimiser.
+    Plain,
+    /// Interpreted: an oracle for the compiler, and for machines that it does not know.
+    Pulley,
+}
+
+/// The readers of this program, by format.
+#[derive(Default)]
+pub struct Readers {
+    readers: Vec<Arc<dyn DiskReader>>,
+    by_format: BTreeMap<FormatName, usize>,
+}
+
+/// Why this set of readers cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadersError {
+    /// Two readers, one format: which rules would hold?
+    #[error("format {format} is read by both {first} and {second}; leave one of them out")]
+    Twice {
+        /// The format.
+        format: FormatName,
+        /// Who had it.
+        first: &'static str,
+        /// Who wanted it too.
+        second: &'static str,
+    },
+    /// A machine could not be made.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+impl Readers {
+    /// The readers that Drivebay ships.
+    pub fn stock(engine: Engine) -> Result<Self, ReadersError> {
+        let kind = match engine {
+            Engine::Speed => drivebay_wasm::EngineKind::Speed,
+            Engine::Plain => drivebay_wasm::EngineKind::Plain,
+            Engine::Pulley => drivebay_wasm::EngineKind::Pulley,
+        };
+        Self::default().with(Arc::new(drivebay_wasm::WasmReader::new(kind)?))
+    }
+
+    /// These and one more. Refused if it claims a format that another reader has.
+    pub fn with(mut self, reader: Arc<dyn DiskReader>) -> Result<Self, ReadersError> {
+        for format in reader.formats() {
+            if let Some(first) = self.get(&format.name) {
+                return Err(ReadersError::Twice {
+                    format: format.name.clone(),
+                    first: first.id().name,
+                    second: reader.id().name,
+                });
+            }
+        }
+        let index = self.readers.len();
+        let names = reader.formats().iter().map(|format| (format.name.clone(), index));
+        self.by_format.extend(names);
+        self.readers.push(reader);
+        Ok(self)
+    }
+
+    /// The reader of a format, by its exact name.
+    pub fn get(&self, format: &FormatName) -> Option<&Arc<dyn DiskReader>> {
+        self.by_format.get(format).and_then(|index| self.readers.get(*index))
+    }
+
+    /// All readers, in the order in which they were added.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn DiskReader>> {
+        self.readers.iter()
+    }
+
+    /// All formats, reader by reader.
+    pub fn formats(&self) -> impl Iterator<Item = &Format> {
+        self.readers.iter().flat_map(|reader| reader.formats())
+    }
+
+    /// The format that a bare file is of, where its bytes tell.
+    pub fn detect(&self, bytes: &[u8]) -> Option<FormatName> {
+        drivebay_wasm::detect_format(bytes).filter(|format| self.get(format).is_some())
+    }
+
+    /// What is in a module, where it is wasm; `None` for other machines' modules.
+    pub fn inspect(&self, module: &Module) -> Option<Result<Inspection, Refusal>> {
+        module.bytes.starts_with(b"\0asm").then(|| drivebay_wasm::inspect(module))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::disk::testing::Tape;
+
+    #[test]
+    fn two_readers_for_one_format_refuse_to_start() {
+        let one = Readers::default().with(Arc::new(Tape::default())).unwrap();
+        let error = one.with(Arc::new(Tape::default())).err().unwrap().to_string();
+        assert!(error.contains("is read by both"), "{error}");
+    }
+
+    #[test]
+    fn a_format_is_found_by_its_exact_name() {
+        let readers = Readers::default().with(Arc::new(Tape::default())).unwrap();
+        let name = readers.formats().next().unwrap().name.clone();
+        assert!(readers.get(&name).is_some());
+        let longer = FormatName::from(format!("{name} ").as_str());
+        assert!(readers.get(&longer).is_none());
+    }
+}

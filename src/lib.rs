@@ -1,0 +1,25 @@
+//! Drivebay: a pluggable virtual machine host for the ao computer. The hall: read the modules in this
+//! order.
+//!
+//! [`disk`] says what a virtual machine is. [`cu`] evaluates messages on one. [`wire`] gives both their
+//! JSON. [`config`] is what an operator may choose, and [`cli`] composes them all.
+//!
+//! A program with one more virtual machine is three lines:
+//!
+//! ```no_run
+//! use drivebay::{cli, cu::Readers};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let tape = drivebay::disk::testing::Tape::default();
+//!     cli::main(|engine| Readers::stock(engine)?.with(std::sync::Arc::new(tape)))
+//! }
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub use drivebay_disk as disk;
+
+pub mod cli;
+pub mod config;
+pub mod cu;
+pub mod wire;

@@ -1,0 +1,10 @@
+//! JSON shapes, in and out. What a module is shown, and what a client is answered, is made here and
+//! nowhere else: for legacy modules the very length of these texts is an input.
+
+mod message;
+mod result;
+
+pub(crate) use message::tags_value;
+pub use message::{Fields, KEYS, ModuleInfo, env_json};
+pub(crate) use result::number;
+pub use result::{error_value, result_pairs};

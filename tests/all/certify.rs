@@ -1,0 +1,92 @@
+//! `drivebay certify golden`, on a case of the counter's own.
+
+use crate::kit::{Bench, number};
+use sha2::{Digest, Sha256};
+
+/// Two messages to the counter; the second is said to be answered by `second`.
+fn write_case(bench: &Bench, second: &str) {
+    let module = std::fs::read(bench.path("counter.wasm")).unwrap();
+    let sha256: String = Sha256::digest(module).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sent = r#"[{"Target":"T","Data":"hi","Tags":[{"name":"Action","value":"Count"}]}]"#;
+    let answer = |output: &str, gas: u64| {
+        format!(
+            r#"{{"Output":"{output}","Messages":{sent},"Spawns":[],"Assignments":[],"GasUsed":{gas},"next_memory":"returned"}}"#
+        )
+    };
+    // What the format counts is what the guest did, so it is asked rather than written down.
+    let gas: Vec<u64> = gas_of(bench);
+    let results = [answer("000001", gas[0]), answer(second, gas[1])].join(",");
+    let case = format!(
+        r#"{{"module_file":"counter.wasm","module_sha256":"{sha256}","format":"wasm32-drivebay-1","options":{{}},"env":{{}},"messages":[{{"Id":"a"}},{{"Id":"b"}}],"results":[{results}]}}"#
+    );
+    std::fs::create_dir_all(bench.path("cases/own")).unwrap();
+    bench.write("cases/own/0_count.json", &case);
+}
+
+/// The gas that a case with any answers shows as the one it got.
+fn gas_of(bench: &Bench) -> Vec<u64> {
+    let known = bench.path("gas.txt");
+    if let Ok(text) = std::fs::read_to_string(&known) {
+        return text.lines().map(|line| line.parse().unwrap()).collect();
+    }
+    std::fs::write(&known, "0\n0\n").unwrap();
+    write_case(bench, "000002");
+    let out = certify(bench, &["--json"]).1;
+    let gas: Vec<String> = out
+        .split("got ")
+        .skip(1)
+        .map(|rest| rest.chars().take_while(char::is_ascii_digit).collect())
+        .collect();
+    std::fs::write(&known, gas.join("\n")).unwrap();
+    gas.iter().map(|gas| gas.parse().unwrap()).collect()
+}
+
+fn certify(bench: &Bench, more: &[&str]) -> (i32, String) {
+    let args = [&["certify", "golden", "cases", "--modules", "."], more].concat();
+    let ended = bench.drivebay(&args);
+    (ended.code, ended.out + &ended.err)
+}
+
+#[test]
+fn equal_answers_pass_and_others_are_shown() {
+    let bench = Bench::new();
+    write_case(&bench, "000002");
+    for how in [&[][..], &["--restored"], &["--engine", "pulley"]] {
+        let (code, out) = certify(&bench, how);
+        assert_eq!(code, 0, "{out}");
+        assert!(out.contains("1 passed, 0 failed, 0 skipped; 2/2 replies equal"), "{out}");
+    }
+    write_case(&bench, "000009");
+    let (code, out) = certify(&bench, &[]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("FAIL own/0_count") && out.contains("000009"), "{out}");
+}
+
+#[test]
+fn a_named_difference_is_meant_to_be() {
+    let bench = Bench::new();
+    write_case(&bench, "000009");
+    bench.write("differences.txt", "own/0_count | 1 | Output | a test\n");
+    let (code, out) = certify(&bench, &[]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("1 named difference"), "{out}");
+    // And one that does not occur any more must go.
+    write_case(&bench, "000002");
+    assert_eq!(certify(&bench, &[]).0, 1);
+}
+
+#[test]
+fn a_missing_module_is_skipped_and_counted() {
+    let bench = Bench::new();
+    write_case(&bench, "000002");
+    std::fs::create_dir(bench.path("none")).unwrap();
+    let args = ["certify", "golden", "cases", "--modules", "none", "--json"];
+    let lines = bench.drivebay(&args).expect(0, "").lines();
+    assert_eq!(number(lines[1].get("Total").unwrap(), "Skipped"), 1);
+    bench
+        .drivebay(&["certify", "golden", "cases", "--modules", "nowhere"])
+        .expect(3, "modules/fetch");
+    bench
+        .drivebay(&["certify", "golden", "cases", "--modules", ".", "--only", "x"])
+        .expect(2, "no case");
+}

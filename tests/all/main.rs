@@ -1,0 +1,11 @@
+//! The program as its users meet it: each test runs the real binary in a folder of its own.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod aos;
+mod certify;
+mod config;
+mod crash;
+mod image;
+mod kit;
+mod refusals;
+mod run;

@@ -1,0 +1,376 @@
+//! The tree under [`Table`]: hexary branches, and buckets of up to [`BUCKET`] sorted rows at the ends.
+//!
+//! A subtree is a bucket exactly when it has at most `BUCKET` rows, so the content alone decides the
+//! shape. A branch with a single child is the Merkle-Patricia trie's extension, one nibble at a time.
+
+use super::{
+    Table,
+    rlp::{Ref, common, nibble},
+};
+use crate::Digest;
+use std::{
+    cmp::Ordering,
+    sync::{Arc, OnceLock},
+};
+
+/// Measured: more rows a bucket save memory, but each change hashes all rows of its bucket again.
+const BUCKET: usize = 8;
+
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) key: Digest,
+    pub(super) value: Value,
+}
+
+/// A row's bytes, and its table if rows of this table have one.
+#[derive(Clone)]
+pub(super) enum Value {
+    Short(u8, [u8; 30]),
+    Long(Arc<[u8]>),
+    Nested(Arc<Nested>),
+}
+
+#[derive(Clone)]
+pub(super) struct Nested {
+    pub(super) bytes: Box<[u8]>,
+    pub(super) table: Table,
+}
+
+impl Value {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        let mut short = [0; 30];
+        match short.get_mut(..bytes.len()) {
+            Some(to) => {
+                to.copy_from_slice(bytes);
+                Self::Short(bytes.len() as u8, short)
+            }
+            None => Self::Long(bytes.into()),
+        }
+    }
+
+    pub(super) fn nested(bytes: &[u8], table: Table) -> Self {
+        Self::Nested(Arc::new(Nested { bytes: bytes.into(), table }))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+            Self::Nested(nested) => &nested.bytes,
+        }
+    }
+
+    pub(super) fn table(&self) -> Option<&Table> {
+        match self {
+            Self::Nested(nested) => Some(&nested.table),
+            Self::Short(..) | Self::Long(_) => None,
+        }
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let tables = match (self.table(), other.table()) {
+            (Some(a), Some(b)) => a.is(b),
+            (None, None) => true,
+            _ => false,
+        };
+        tables && self.bytes() == other.bytes()
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Kid {
+    pub(super) node: Node,
+    /// Forgotten along the path of a change.
+    pub(super) made: OnceLock<Ref>,
+}
+
+#[derive(Clone)]
+pub(super) enum Node {
+    /// Sorted, never empty.
+    Bucket(Arc<[Entry]>),
+    Branch(Arc<Branch>),
+}
+
+#[derive(Clone)]
+pub(super) struct Branch {
+    /// Rows below.
+    count: u64,
+    /// Bit n is set if there is a child for nibble n; `kids` has them in order.
+    there: u16,
+    kids: Vec<Kid>,
+}
+
+impl Branch {
+    pub(super) fn kids(&self) -> &[Kid] {
+        &self.kids
+    }
+
+    /// Where the child for a nibble is, or would be.
+    fn slot(&self, nibble: u8) -> Result<usize, usize> {
+        let below = (self.there & ((1 << nibble) - 1)).count_ones() as usize;
+        if self.there >> nibble & 1 == 1 { Ok(below) } else { Err(below) }
+    }
+
+    pub(super) fn kid(&self, nibble: u8) -> Option<&Kid> {
+        self.kids.get(self.slot(nibble).ok()?)
+    }
+
+    fn kid_mut(&mut self, nibble: u8) -> Option<&mut Kid> {
+        let slot = self.slot(nibble).ok()?;
+        self.kids.get_mut(slot)
+    }
+}
+
+impl From<Node> for Kid {
+    fn from(node: Node) -> Self {
+        Self { node, made: OnceLock::new() }
+    }
+}
+
+fn find(bucket: &[Entry], key: &Digest) -> Result<usize, usize> {
+    bucket.binary_search_by(|entry| entry.key.cmp(key))
+}
+
+/// Splits sorted rows by nibble `depth` of their keys.
+pub(super) fn by_nibble(
+    entries: &[Entry],
+    depth: usize,
+) -> impl Iterator<Item = (u8, &[Entry])> + Clone {
+    let at = move |entry: &Entry| nibble(&entry.key, depth);
+    entries
+        .chunk_by(move |a, b| at(a) == at(b))
+        .filter_map(move |group| Some((at(group.first()?), group)))
+}
+
+/// The tree of sorted rows without duplicates, which share their first `depth` nibbles.
+pub(super) fn build(entries: &[Entry], depth: usize) -> Node {
+    if entries.len() <= BUCKET {
+        return Node::Bucket(entries.into());
+    }
+    let groups = by_nibble(entries, depth);
+    let there = groups.clone().fold(0, |there, (nibble, _)| there | 1 << nibble);
+    let mut kids = Vec::with_capacity(groups.clone().count());
+    kids.extend(groups.map(|(_, group)| Kid::from(build(group, depth + 1))));
+    Node::Branch(Arc::new(Branch { count: entries.len() as u64, there, kids }))
+}
+
+impl Node {
+    pub(super) fn count(&self) -> u64 {
+        match self {
+            Self::Bucket(bucket) => bucket.len() as u64,
+            Self::Branch(branch) => branch.count,
+        }
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bucket(a), Self::Bucket(b)) => Arc::ptr_eq(a, b),
+            (Self::Branch(a), Self::Branch(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
+    pub(super) fn get(&self, key: &Digest) -> Option<&Value> {
+        let mut node = self;
+        for depth in 0.. {
+            match node {
+                Self::Bucket(bucket) => {
+                    return bucket.get(find(bucket, key).ok()?).map(|entry| &entry.value);
+                }
+                Self::Branch(branch) => node = &branch.kid(nibble(key, depth))?.node,
+            }
+        }
+        None
+    }
+
+    /// Any key below.
+    pub(super) fn some_key(&self) -> Digest {
+        match self {
+            Self::Bucket(bucket) => bucket.first().map(|entry| entry.key).unwrap_or_default(),
+            Self::Branch(branch) => {
+                branch.kids.first().map(|kid| kid.node.some_key()).unwrap_or_default()
+            }
+        }
+    }
+
+    fn collect(&self, into: &mut Vec<Entry>) {
+        match self {
+            Self::Bucket(bucket) => into.extend_from_slice(bucket),
+            Self::Branch(branch) => branch.kids.iter().for_each(|kid| kid.node.collect(into)),
+        }
+    }
+}
+
+impl Kid {
+    /// Sets a row; says whether its key is new.
+    pub(super) fn set(&mut self, depth: usize, entry: Entry) -> bool {
+        self.made = OnceLock::new();
+        match &mut self.node {
+            Node::Bucket(bucket) => match find(bucket, &entry.key) {
+                Ok(at) => {
+                    if let Some(old) = Arc::make_mut(bucket).get_mut(at) {
+                        *old = entry;
+                    }
+                    false
+                }
+                Err(at) => {
+                    let (left, right) = bucket.split_at(at);
+                    let all = left.iter().cloned().chain([entry]).chain(right.iter().cloned());
+                    self.node = if bucket.len() < BUCKET {
+                        Node::Bucket(all.collect())
+                    } else {
+                        build(&all.collect::<Vec<_>>(), depth)
+                    };
+                    true
+                }
+            },
+            Node::Branch(branch) => Arc::make_mut(branch).set(depth, entry),
+        }
+    }
+
+    /// The value of a key that is there. Its path becomes this tree's own.
+    pub(super) fn get_mut(&mut self, depth: usize, key: &Digest) -> Option<&mut Value> {
+        self.made = OnceLock::new();
+        match &mut self.node {
+            Node::Bucket(bucket) => {
+                let at = find(bucket, key).ok()?;
+                Arc::make_mut(bucket).get_mut(at).map(|entry| &mut entry.value)
+            }
+            Node::Branch(branch) => {
+                Arc::make_mut(branch).kid_mut(nibble(key, depth))?.get_mut(depth + 1, key)
+            }
+        }
+    }
+
+    /// Removes a key that is there, unless it is the only one.
+    pub(super) fn remove(&mut self, depth: usize, key: &Digest) {
+        self.made = OnceLock::new();
+        match &mut self.node {
+            Node::Bucket(bucket) => {
+                *bucket = bucket.iter().filter(|entry| entry.key != *key).cloned().collect();
+            }
+            Node::Branch(branch) => {
+                let branch = Arc::make_mut(branch);
+                branch.remove(depth, key);
+                if branch.count as usize <= BUCKET {
+                    let mut all = Vec::with_capacity(BUCKET);
+                    self.node.collect(&mut all);
+                    self.node = Node::Bucket(all.into());
+                }
+            }
+        }
+    }
+}
+
+impl Branch {
+    fn set(&mut self, depth: usize, entry: Entry) -> bool {
+        let nibble = nibble(&entry.key, depth);
+        let new = match self.slot(nibble) {
+            Ok(slot) => self.kids.get_mut(slot).is_some_and(|kid| kid.set(depth + 1, entry)),
+            Err(slot) => {
+                self.there |= 1 << nibble;
+                self.kids.reserve_exact(1);
+                self.kids.insert(slot, Node::Bucket([entry].into()).into());
+                true
+            }
+        };
+        self.count += u64::from(new);
+        new
+    }
+
+    fn remove(&mut self, depth: usize, key: &Digest) {
+        let nibble = nibble(key, depth);
+        let Ok(slot) = self.slot(nibble) else { return };
+        self.count -= 1;
+        match self.kids.get_mut(slot) {
+            Some(kid) if kid.node.count() > 1 => kid.remove(depth + 1, key),
+            _ => {
+                self.kids.remove(slot);
+                self.there &= !(1 << nibble);
+            }
+        }
+    }
+}
+
+/// All rows, by key.
+#[derive(Clone, Default)]
+pub(super) struct Entries<'a> {
+    stack: Vec<std::slice::Iter<'a, Kid>>,
+    bucket: std::slice::Iter<'a, Entry>,
+}
+
+impl<'a> Entries<'a> {
+    pub(super) fn new(node: Option<&'a Node>) -> Self {
+        let mut entries = Self::default();
+        node.into_iter().for_each(|node| entries.enter(node));
+        entries
+    }
+
+    fn enter(&mut self, node: &'a Node) {
+        match node {
+            Node::Bucket(bucket) => self.bucket = bucket.iter(),
+            Node::Branch(branch) => self.stack.push(branch.kids.iter()),
+        }
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = &'a Entry;
+
+    fn next(&mut self) -> Option<&'a Entry> {
+        loop {
+            if let Some(entry) = self.bucket.next() {
+                return Some(entry);
+            }
+            match self.stack.last_mut()?.next() {
+                Some(kid) => self.enter(&kid.node),
+                None => drop(self.stack.pop()),
+            }
+        }
+    }
+}
+
+/// A difference: the key, the value in the first tree, the value in the second.
+pub(super) type Seen<'s, 'a> = dyn FnMut(Digest, Option<&'a Value>, Option<&'a Value>) + 's;
+
+/// Shows the rows that differ, by key. Shared subtrees are skipped.
+pub(super) fn diff<'a>(a: Option<&'a Node>, b: Option<&'a Node>, seen: &mut Seen<'_, 'a>) {
+    match (a, b) {
+        (Some(a), Some(b)) if a.is(b) => {}
+        (Some(Node::Branch(a)), Some(Node::Branch(b))) => {
+            for nibble in 0..16 {
+                let [a, b] = [a, b].map(|branch| branch.kid(nibble).map(|kid| &kid.node));
+                diff(a, b, seen);
+            }
+        }
+        _ => merge(Entries::new(a), Entries::new(b), seen),
+    }
+}
+
+fn merge<'a>(a: Entries<'a>, b: Entries<'a>, seen: &mut Seen<'_, 'a>) {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    loop {
+        let order = match (a.peek(), b.peek()) {
+            (None, None) => return,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(a), Some(b)) => a.key.cmp(&b.key),
+        };
+        let left = if order.is_le() { a.next() } else { None };
+        let right = if order.is_ge() { b.next() } else { None };
+        match (left, right) {
+            (Some(a), Some(b)) if a.value.is(&b.value) => {}
+            (Some(a), b) => seen(a.key, Some(&a.value), b.map(|b| &b.value)),
+            (None, Some(b)) => seen(b.key, None, Some(&b.value)),
+            (None, None) => return,
+        }
+    }
+}
+
+/// How many nibbles the rows of a node share, given that they share `depth`.
+pub(super) fn shared(entries: &[Entry], depth: usize) -> usize {
+    match (entries.first(), entries.last()) {
+        (Some(first), Some(last)) => common(&first.key, &last.key),
+        _ => depth,
+    }
+}
