@@ -163,8 +163,8 @@ mod tests {
 
     #[test]
     fn a_mistake_in_the_file_is_named() {
-        let error = with_file("enigne = \"speed\"", Choices::default()).unwrap_err().to_string();
-        assert!(error.contains("enigne") && error.contains("engine"), "{error}");
+        let error = with_file("motor = \"speed\"", Choices::default()).unwrap_err().to_string();
+        assert!(error.contains("motor") && error.contains("engine"), "{error}");
     }
 
     #[test]

@@ -32,7 +32,8 @@ Each line is Lua that the process evaluates; it goes on over several lines until
 /// Reads and evaluates until the end. `booted` is the process's first step, if it was only now.
 pub(crate) fn run(app: &App, session: &mut Session, booted: Option<&Step>) -> anyhow::Result<Exit> {
     let style = Style::new(super::color(&app.config));
-    let history = app.config.data.join("history");
+    // No process can have this name.
+    let history = app.config.data.join(".history");
     let mut editor: Editor<LuaHelper, FileHistory> = Editor::new()?;
     editor.set_helper(Some(LuaHelper));
     // A first run has no history, and a history that cannot be read is no reason to stop.

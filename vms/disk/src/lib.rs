@@ -30,15 +30,15 @@ pub mod testing;
 pub use call::{Call, Message, Mode, Process, Slot, Tag, WireJson};
 pub use digest::Digest;
 pub use disk::{
-    ArtifactStore, Data, Disk, DiskReader, Drive, Frozen, Host, HostFailure, Meter, NoArtifacts, Ran,
-    Resource,
+    ArtifactStore, Data, Disk, DiskReader, Drive, Frozen, Host, HostFailure, Meter, NoArtifacts,
+    Ran, Resource,
 };
 pub use fault::{
-    Fault, FaultCode, HostError, MountError, Note, ReadError, Refusal, RefusalCode, NOTE_MAX,
+    Fault, FaultCode, HostError, MountError, NOTE_MAX, Note, ReadError, Refusal, RefusalCode,
 };
 pub use image::{
-    Change, DirtySet, Header, Image, ImageError, ImageLimits, Lent, NotAName, PAGE, Page, PageError,
-    PageSource, PageStore, Pages, Root, Row, RowChange, STATE_MAX, Section, SectionName,
+    Change, DirtySet, Header, Image, ImageError, ImageLimits, Lent, NotAName, PAGE, Page,
+    PageError, PageSource, PageStore, Pages, Root, Row, RowChange, STATE_MAX, Section, SectionName,
     SliceSource, Table, page_hash,
 };
 pub use limits::{Fuel, Limits};

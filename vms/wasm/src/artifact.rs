@@ -23,8 +23,8 @@ pub(crate) fn compile(
     if let Some(module) = artifacts.get(&key).and_then(|sealed| load(engine, seal.open(&sealed)?)) {
         return Ok(module);
     }
-    let module =
-        Module::new(engine, bytes).map_err(|error| bug!("rewritten module not compiled: {error}"))?;
+    let module = Module::new(engine, bytes)
+        .map_err(|error| bug!("rewritten module not compiled: {error}"))?;
     if let Ok(code) = module.serialize() {
         artifacts.put(&key, &seal.close(&code));
     }
@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn a_bent_or_foreign_entry_is_compiled_again_and_replaced() {
         let engine = crate::engine::engine(EngineKind::Plain, false).unwrap();
-        let bytes = wat::parse_str("(module (func (export \"f\") (result i32) i32.const 7))").unwrap();
+        let bytes =
+            wat::parse_str("(module (func (export \"f\") (result i32) i32.const 7))").unwrap();
         let shelf = Shelf::default();
         compile(&engine, EngineKind::Plain, &bytes, &shelf).unwrap();
         let good = kept(&shelf);

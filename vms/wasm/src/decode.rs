@@ -17,7 +17,9 @@ const NO_MEMORY: &str = "not enough memory for buffer allocation";
 pub(crate) fn loader(text: &[u8]) -> Answer {
     let value = match parse(text) {
         Ok(value) => value,
-        Err(error) if text.is_empty() => return bad(&format!("Unexpected end of JSON input ({error})")),
+        Err(error) if text.is_empty() => {
+            return bad(&format!("Unexpected end of JSON input ({error})"));
+        }
         Err(error) => return bad(&error.to_string()),
     };
     let response = value.get("response");
@@ -106,7 +108,8 @@ mod tests {
 
     #[test]
     fn an_answer_has_its_parts_in_order() {
-        let answer = loader(br#"{"ok":true,"response":{"Output":{"b":1,"a":2},"Messages":[{"x":1}]}}"#);
+        let answer =
+            loader(br#"{"ok":true,"response":{"Output":{"b":1,"a":2},"Messages":[{"x":1}]}}"#);
         assert!(matches!(answer.end, End::Commit));
         let Output::Json(output) = answer.reply.output else { panic!("no output") };
         assert_eq!(output.as_str(), r#"{"b":1,"a":2}"#);
@@ -131,7 +134,9 @@ mod tests {
         assert!(matches!(answer.end, End::Commit));
         let text = format!(r#"{{"ok":true,"response":{{"Output":"x {NO_MEMORY}"}}}}"#);
         assert!(matches!(loader(text.as_bytes()).end, End::Keep));
-        let text = format!(r#"{{"ok":true,"response":{{"Output":{{"data":{{"output":"{NO_MEMORY}"}}}}}}}}"#);
+        let text = format!(
+            r#"{{"ok":true,"response":{{"Output":{{"data":{{"output":"{NO_MEMORY}"}}}}}}}}"#
+        );
         assert!(matches!(loader(text.as_bytes()).end, End::Keep));
     }
 

@@ -1,7 +1,7 @@
 //! A module that was read: compiled code, the blank state, and what is needed to mount.
 
 use crate::drive::WasmDrive;
-use crate::formats::Rules;
+use crate::formats::{Abi, Rules};
 use crate::host::World;
 use crate::live::Live;
 use crate::rewrite::Facts;
@@ -53,6 +53,15 @@ impl WasmDisk {
         state.to_image(self.header.clone())
     }
 
+    /// Our own format has no checkpoints but images: a memory alone would lose its globals.
+    fn has_checkpoints(&self) -> Result<(), Refusal> {
+        if self.rules.abi != Abi::Clean {
+            return Ok(());
+        }
+        let why = format!("format {} has no foreign checkpoints; use an image", self.format.name);
+        Err(Refusal::new(RefusalCode::Unsupported, why))
+    }
+
     fn state_of(&self, image: &Image) -> Result<State, MountError> {
         State::from_image(image, &self.header, self.rules, &self.facts)
     }
@@ -78,6 +87,7 @@ impl Disk for WasmDisk {
 
     /// The reference's checkpoint is the whole linear memory, as bytes.
     fn adopt(&self, checkpoint: &mut dyn Read, max: &ImageLimits) -> Result<Image, MountError> {
+        self.has_checkpoints()?;
         let memory = read_memory(checkpoint, max)?;
         state::check_memory(memory.len_bytes(), &self.facts)?;
         let adopted = State { stage: Stage::Adopted, memory, ..self.blank.clone() };
@@ -85,6 +95,7 @@ impl Disk for WasmDisk {
     }
 
     fn disown(&self, image: &Image) -> Result<Vec<u8>, MountError> {
+        self.has_checkpoints()?;
         let state = self.state_of(image)?;
         if state.stage == Stage::Blank {
             let why = "nothing ran yet: a process has a checkpoint after its first message";

@@ -106,7 +106,7 @@ impl Drive for WasmDrive {
     }
 
     fn resident_bytes(&self) -> u64 {
-        self.live.memory_bytes()
+        self.live.memory_bytes() + self.live.store.data().posix.held_bytes()
     }
 }
 
@@ -126,6 +126,6 @@ impl Frozen for WasmFrozen {
     }
 
     fn held_bytes(&self) -> u64 {
-        self.state.memory.len_bytes()
+        self.state.memory.len_bytes() + self.state.posix.held_bytes()
     }
 }

@@ -81,7 +81,11 @@ fn compiler(config: &mut Config, kind: EngineKind) -> Result<(), HostError> {
 }
 
 const fn host_target() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" }
+    if cfg!(target_arch = "aarch64") {
+        "aarch64-unknown-linux-gnu"
+    } else {
+        "x86_64-unknown-linux-gnu"
+    }
 }
 
 fn features(config: &mut Config, exceptions: bool) {

@@ -66,9 +66,7 @@ pub fn inspect(module: &Module) -> Result<Inspection, Refusal> {
         imports: facts
             .imports
             .iter()
-            .map(|import| {
-                format!("{}.{} {}", import.module, import.name, spell(&import.signature))
-            })
+            .map(|import| format!("{}.{} {}", import.module, import.name, spell(&import.signature)))
             .collect(),
         exports: facts.exports.iter().map(spell_export).collect(),
         memory_min_bytes: facts.memory.min_pages * crate::state::WASM_PAGE,

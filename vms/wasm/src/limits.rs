@@ -122,7 +122,10 @@ mod tests {
         assert_eq!(limits.fuel, Fuel(7));
         assert_eq!(with(row, &[], &[("Compute-Limit", "9")]).fuel, Fuel(9));
         assert_eq!(with(row, &[], &[]).fuel, Fuel(CLEAN_COMPUTE));
-        assert_eq!(with(row, &[("Compute-Limit", "99999999999999")], &[]).fuel, Fuel(CLEAN_COMPUTE));
+        assert_eq!(
+            with(row, &[("Compute-Limit", "99999999999999")], &[]).fuel,
+            Fuel(CLEAN_COMPUTE)
+        );
     }
 
     #[test]

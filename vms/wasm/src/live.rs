@@ -7,7 +7,8 @@ use crate::rewrite::{self, Facts};
 use crate::state::{Stage, State, WASM_PAGE};
 use crate::trap::{self, Stop};
 use drivebay_disk::{
-    Call, DirtySet, Fault, FaultCode, Fuel, Host, HostError, Limits, Meter, Pages, Reply, SliceSource, bug,
+    Call, DirtySet, Fault, FaultCode, Fuel, Host, HostError, Limits, Meter, Pages, Reply,
+    SliceSource, bug,
 };
 use std::sync::Arc;
 use wasmtime::{Func, Global, InstancePre, Store, Val};
@@ -146,7 +147,12 @@ impl Live {
         host: Arc<dyn Host>,
     ) -> Result<(), HostError> {
         let world = self.store.data_mut();
-        world.run = Some(Run::new(Arc::clone(call), host, *limits));
+        let mut own = *limits;
+        if world.rules.abi != crate::formats::Abi::Clean {
+            // The module's own maximum bounds it, as in the reference.
+            own.memory_bytes = u64::MAX;
+        }
+        world.run = Some(Run::new(Arc::clone(call), host, own));
         world.posix.set_seed(call.seed);
         // One more than the limit: the engine stops when nothing is left, and exactly the limit passes.
         set_fuel(&mut self.store, fuel_limit(limits) + 1)?;
@@ -188,7 +194,11 @@ impl Live {
     }
 
     /// Calls an export by name, if the module has it.
-    pub(crate) fn call_export(&mut self, name: &str, args: &[Val]) -> wasmtime::Result<Option<Val>> {
+    pub(crate) fn call_export(
+        &mut self,
+        name: &str,
+        args: &[Val],
+    ) -> wasmtime::Result<Option<Val>> {
         match self.guest.instance.get_func(&mut self.store, name) {
             Some(func) => self.call(&func, args),
             None => Err(no_export(name)),
@@ -273,7 +283,7 @@ fn state_globals(
 
 fn val_of(ty: rewrite::ValType, bits: u128) -> Val {
     // An image's globals were checked to fit their types when it was mounted.
-    #[expect(clippy::cast_possible_truncation, reason = "the type's own bits")]
+    // The type's own bits.
     match ty {
         rewrite::ValType::I32 => Val::I32((bits as u32).cast_signed()),
         rewrite::ValType::I64 => Val::I64((bits as u64).cast_signed()),

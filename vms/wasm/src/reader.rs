@@ -6,8 +6,8 @@ use crate::formats::{FORMATS, Rules};
 use crate::rewrite::{self, RewriteError, Rewritten};
 use crate::{abi, artifact, host, limits};
 use drivebay_disk::{
-    ArtifactStore, Disk, DiskReader, Format, HostError, Limits, Module, Process, ReadError, ReaderId,
-    Refusal, RefusalCode, bug,
+    ArtifactStore, Disk, DiskReader, Format, HostError, Limits, Module, Process, ReadError,
+    ReaderId, Refusal, RefusalCode, bug,
 };
 use std::borrow::Cow;
 use std::sync::Arc;

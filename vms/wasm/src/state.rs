@@ -4,8 +4,7 @@ use crate::formats::{Abi, Rules};
 use crate::posix::Posix;
 use crate::rewrite::{Facts, ValType};
 use drivebay_disk::{
-    Header, HostError, Image, MountError, Pages, Refusal, RefusalCode, Section, SectionName,
-    bug,
+    Header, HostError, Image, MountError, Pages, Refusal, RefusalCode, Section, SectionName, bug,
 };
 
 const MEMORY: SectionName = SectionName::new("memory");
@@ -75,7 +74,9 @@ impl State {
         let (Some(memory), Some(globals), Some(host), 3) =
             (image.pages(&MEMORY), image.pages(&GLOBALS), image.pages(&HOST), sections)
         else {
-            return refuse("an image of this format has exactly the sections memory, globals and host");
+            return refuse(
+                "an image of this format has exactly the sections memory, globals and host",
+            );
         };
         check_memory(memory.len_bytes(), facts)?;
         let host = host.to_vec(HOST_BYTES_MAX)?;
@@ -114,7 +115,9 @@ fn check_header(found: &Header, own: &Header) -> Result<(), MountError> {
     }
     if found.module != own.module {
         let (found, own) = (found.module, own.module);
-        return refuse(&format!("an image of module {found}, not of {own}; run it with its own module"));
+        return refuse(&format!(
+            "an image of module {found}, not of {own}; run it with its own module"
+        ));
     }
     Ok(())
 }
@@ -123,7 +126,7 @@ fn check_header(found: &Header, own: &Header) -> Result<(), MountError> {
 pub(crate) fn check_memory(len: u64, facts: &Facts) -> Result<(), MountError> {
     let pages = len / WASM_PAGE;
     let fits = facts.memory.max_pages.is_none_or(|max| pages <= max);
-    if len % WASM_PAGE != 0 || pages < facts.memory.min_pages || !fits {
+    if !len.is_multiple_of(WASM_PAGE) || pages < facts.memory.min_pages || !fits {
         let (min, max) = (facts.memory.min_pages, facts.memory.max_pages);
         return refuse(&format!(
             "a memory of {len} bytes; this module has {min} to {max:?} pages of {WASM_PAGE} bytes"

@@ -57,7 +57,8 @@ fn export(cx: &mut Cx<'_>, name: &str, args: &[Val]) -> Result<(), Stop> {
 pub(super) fn call(live: &mut Live, handle: &str, args: &[Val]) -> wasmtime::Result<Option<Val>> {
     let mut result = live.call_export(handle, args)?;
     loop {
-        let Asyncify::Unwinding { data, action } = std::mem::take(&mut live.store.data_mut().asyncify)
+        let Asyncify::Unwinding { data, action } =
+            std::mem::take(&mut live.store.data_mut().asyncify)
         else {
             return Ok(result);
         };

@@ -70,10 +70,9 @@ pub(crate) fn missing(rules: &Rules, has: impl Fn(&str) -> bool) -> Option<&'sta
     let names = Names::of(rules);
     let stack = [names.stack_save, names.stack_restore, names.stack_alloc];
     let needed: Vec<&'static str> = match rules.abi {
-        Abi::Loader(_) => [names.memory, names.handle, names.ctors]
-            .into_iter()
-            .chain(stack)
-            .collect(),
+        Abi::Loader(_) => {
+            [names.memory, names.handle, names.ctors].into_iter().chain(stack).collect()
+        }
         Abi::HyperBeam => vec![names.memory, names.handle, names.malloc],
         Abi::Clean => vec![names.memory, names.handle, "alloc"],
     };

@@ -171,9 +171,8 @@ pub(crate) fn growth(old: u64, wanted: u64, max: u64) -> impl Iterator<Item = u6
         let target = (wanted as f64).max(over);
         let page = WASM_PAGE as f64;
         let aligned = target + (page - target % page) % page;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive")]
-        let target = aligned.min(max as f64) as u64;
-        target
+        // Positive.
+        aligned.min(max as f64) as u64
     })
 }
 

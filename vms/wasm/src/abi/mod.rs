@@ -8,7 +8,7 @@ mod loader;
 
 pub(crate) use asyncify::wait;
 pub(crate) use exports::{guest, missing};
-pub(crate) use loader::{PROGRAM, growth, grown, heap_max};
+pub(crate) use loader::{PROGRAM, grown, growth, heap_max};
 
 use crate::decode::Answer;
 use crate::formats::Abi;
@@ -66,7 +66,8 @@ fn answer_text(live: &mut Live, at: u64, len: Option<u64>) -> wasmtime::Result<V
         Some(len) => usize::try_from(len).ok().and_then(|len| tail.get(..len)),
         None => {
             // One byte past the limit tells a text that is too long from one that just fits.
-            let reach = tail.len().min(usize::try_from(max).unwrap_or(usize::MAX).saturating_add(1));
+            let reach =
+                tail.len().min(usize::try_from(max).unwrap_or(usize::MAX).saturating_add(1));
             let window = tail.get(..reach).unwrap_or_default();
             let end = window.iter().position(|byte| *byte == 0).unwrap_or(window.len());
             window.get(..end)

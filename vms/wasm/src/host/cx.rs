@@ -6,7 +6,9 @@ use crate::posix::Posix;
 use crate::trap::Stop;
 use drivebay_disk::{Call, FaultCode, Host, HostError, Limits, bug};
 use std::sync::Arc;
-use wasmtime::{AsContextMut, Caller, Func, Global, Memory, ResourceLimiter, StoreContextMut, Table, Val};
+use wasmtime::{
+    AsContextMut, Caller, Func, Global, Memory, ResourceLimiter, StoreContextMut, Table, Val,
+};
 
 /// What a store knows besides the guest's memory and globals.
 pub(crate) struct World {
@@ -141,7 +143,8 @@ impl ResourceLimiter for World {
             return Ok(());
         }
         self.starved = true;
-        Err(wasmtime::Error::new(Stop::Host(HostError::Exhausted { what: "memory" })).context(error))
+        Err(wasmtime::Error::new(Stop::Host(HostError::Exhausted { what: "memory" }))
+            .context(error))
     }
 
     fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
@@ -167,7 +170,7 @@ impl Args<'_> {
     pub(crate) fn i32(&self, at: usize) -> i32 {
         match self.0.get(at) {
             Some(Val::I32(value)) => *value,
-            #[expect(clippy::cast_possible_truncation, reason = "as JavaScript's |0 does")]
+            // As JavaScript's |0 does.
             Some(Val::I64(value)) => *value as i32,
             _ => 0,
         }
@@ -210,7 +213,7 @@ impl Out {
             Self::Ptr(value) => value.cast_signed(),
             Self::F64(value) => return Val::F64(value.to_bits()),
         };
-        #[expect(clippy::cast_possible_truncation, reason = "the low half is the 32-bit result")]
+        // The low half is the 32-bit result.
         if wide { Val::I64(number) } else { Val::I32(number as i32) }
     }
 }
@@ -312,7 +315,7 @@ impl<'a> Cx<'a> {
         if self.wide() {
             return self.put_i64(at, value.cast_signed());
         }
-        #[expect(clippy::cast_possible_truncation, reason = "32-bit formats store the low half")]
+        // 32-bit formats store the low half.
         self.put_i32(at, (value as u32).cast_signed())
     }
 
@@ -402,7 +405,7 @@ pub(crate) fn call(
 
 /// A number in the width of a format.
 pub(crate) fn number(wide: bool, value: u64) -> Val {
-    #[expect(clippy::cast_possible_truncation, reason = "32-bit formats take the low half")]
+    // 32-bit formats take the low half.
     if wide { Val::I64(value.cast_signed()) } else { Val::I32((value as u32).cast_signed()) }
 }
 

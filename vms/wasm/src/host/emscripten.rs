@@ -219,7 +219,8 @@ fn system(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
 fn set_errno(cx: &mut Cx<'_>, errno: i32) -> Result<(), Stop> {
     let guest = cx.guest()?;
     let named = ["__errno_location", "K"];
-    let Some(place) = named.iter().find_map(|name| guest.instance.get_func(cx.store(), name)) else {
+    let Some(place) = named.iter().find_map(|name| guest.instance.get_func(cx.store(), name))
+    else {
         return Ok(());
     };
     let at = cx.call(&place, &[]);

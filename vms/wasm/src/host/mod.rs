@@ -70,7 +70,9 @@ pub(crate) fn answer(rules: &Rules, module: &str, name: &str, ty: &str) -> Optio
         .find(|row| row.module == module && row.name == name && fits(row, ty, rules.wide));
     match found {
         Some(row) => Some(Answer::Row(row.run)),
-        None if rules.abi == Abi::HyperBeam && !module.starts_with("drivebay") => Some(Answer::Zero),
+        None if rules.abi == Abi::HyperBeam && !module.starts_with("drivebay") => {
+            Some(Answer::Zero)
+        }
         None => None,
     }
 }
@@ -186,11 +188,7 @@ fn define(
     Ok(())
 }
 
-fn enter(
-    caller: Caller<'_, World>,
-    run: HostFn,
-    params: &[Val],
-) -> wasmtime::Result<Out> {
+fn enter(caller: Caller<'_, World>, run: HostFn, params: &[Val]) -> wasmtime::Result<Out> {
     let mut cx = Cx::new(caller);
     cx.charge_call()?;
     Ok(run(&mut cx, Args(params))?)

@@ -74,7 +74,7 @@ pub(super) fn mktime(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
         let name = if flavor == Flavor::Fmt3 { "setTempRet0" } else { "_emscripten_tempret_set" };
         let guest = cx.guest()?;
         if let Some(set) = guest.instance.get_func(cx.store(), name) {
-            #[expect(clippy::cast_possible_truncation, reason = "the high half")]
+            // The high half.
             let high = (seconds >> 32) as i32;
             stopped(cx.call(&set, &[wasmtime::Val::I32(high)]))?;
         }

@@ -45,7 +45,8 @@ pub(crate) fn act(live: &mut Live, action: &Action) -> Result<i32, Stop> {
             let fuel = crate::limits::fuel_for_bytes(len);
             let mut store = wasmtime::AsContextMut::as_context_mut(&mut live.store);
             super::charge(&mut store, fuel)?;
-            let read = live.store.data_mut().posix.weave_read(*fd, len, &mut source).map_err(stop)?;
+            let read =
+                live.store.data_mut().posix.weave_read(*fd, len, &mut source).map_err(stop)?;
             let memory = live.guest.memory.data_mut(&mut live.store);
             let target = usize::try_from(*at).ok().and_then(|at| memory.get_mut(at..));
             match target.and_then(|target| target.get_mut(..read.bytes.len())) {
@@ -124,7 +125,10 @@ mod tests {
     fn a_transaction_gains_its_owners_address() {
         let bytes = with_owner_address(br#"{"id":"T","owner":"AQAB","tags":[]}"#).unwrap();
         let text = String::from_utf8(bytes).unwrap();
-        assert!(text.starts_with(r#"{"id":"T","owner":"AQAB","tags":[],"ownerAddress":""#), "{text}");
+        assert!(
+            text.starts_with(r#"{"id":"T","owner":"AQAB","tags":[],"ownerAddress":""#),
+            "{text}"
+        );
         assert!(with_owner_address(b"not json").is_none());
     }
 }

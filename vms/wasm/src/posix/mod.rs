@@ -33,12 +33,12 @@ mod tty;
 mod weave;
 
 pub(crate) use env::{TimeZone, environment, time_zone};
-pub(crate) use errno::{Abort, Fail, Sys, code, negative, positive};
+pub(crate) use errno::{Abort, Fail, Sys, negative, positive};
 pub(crate) use stat::Stat;
 pub(crate) use strftime::{Zone, strftime};
 pub(crate) use sys::Answer;
 pub(crate) use time::{Tm, gmtime, localtime, mktime};
-pub(crate) use weave::{WeaveFail, WeaveRead, WeaveSource};
+pub(crate) use weave::{WeaveFail, WeaveSource};
 
 use entropy::Entropy;
 use fds::Fds;

@@ -43,11 +43,6 @@ pub(crate) fn join(dir: &str, path: &str) -> String {
     normalize(&format!("{dir}/{path}"))
 }
 
-/// `path` from the root; the working directory is always the root. An empty path stays empty.
-pub(crate) fn resolve(path: &str) -> String {
-    if path.is_empty() { String::new() } else { format!("/{}", parts(path, false).join("/")) }
-}
-
 /// All but the last part, unnormalized.
 pub(crate) fn dirname(path: &str) -> &str {
     let bare = path.trim_end_matches('/');

@@ -123,72 +123,71 @@ fn reserved_exports(bytes: &[u8]) -> Vec<String> {
     names
 }
 
+use RefusalCode::{Malformed, NotAllowed, TooBig};
+
+/// A module, why it is refused, and a part of the words.
+const REFUSED: &[(&str, RefusalCode, &str)] = &[
+    (r#"(module)"#, NotAllowed, "no memory"),
+    (r#"(module (memory 1) (memory 1))"#, TooBig, "memories: the module has 2"),
+    (r#"(module (memory 101))"#, TooBig, "initial pages"),
+    (r#"(module (memory i64 1))"#, NotAllowed, "memory64"),
+    (r#"(module (memory 1 1 shared))"#, NotAllowed, "threads"),
+    (r#"(module (import "e" "m" (memory 1)))"#, NotAllowed, "e.m is a memory"),
+    (r#"(module (import "e" "t" (table 1 funcref)) (memory 1))"#, NotAllowed, "e.t is a table"),
+    (r#"(module (import "e" "g" (global i32)) (memory 1))"#, NotAllowed, "e.g is a global"),
+    (r#"(module (memory 1) (table 1 funcref) (table 1 funcref))"#, TooBig, "tables"),
+    (r#"(module (memory 1) (table 1 externref))"#, NotAllowed, "table must be of functions"),
+    (r#"(module (memory 1) (table 1000001 funcref))"#, TooBig, "elements of the table"),
+    (r#"(module (memory 1) (data "x"))"#, NotAllowed, "passive data"),
+    (r#"(module (memory 1) (func) (elem func 0))"#, NotAllowed, "passive and declared"),
+    (r#"(module (memory 1) (func) (elem declare func 0))"#, NotAllowed, "passive and declared"),
+    (r#"(module (memory 1) (data (i32.const 65535) "xy"))"#, NotAllowed, "outside the initial"),
+    (r#"(module (memory 1) (data (i32.const -1) "x"))"#, NotAllowed, "outside the initial"),
+    (
+        r#"(module (memory 1) (func) (table 1 funcref) (elem (i32.const 1) 0))"#,
+        NotAllowed,
+        "outside the table",
+    ),
+    (
+        r#"(module (memory 1) (data "x") (func i32.const 0 i32.const 0 i32.const 0 memory.init 0))"#,
+        NotAllowed,
+        "memory.init",
+    ),
+    (r#"(module (memory 1) (data "x") (func data.drop 0))"#, NotAllowed, "data.drop"),
+    (
+        r#"(module (memory 1) (table 1 funcref) (func i32.const 0 table.get 0 drop))"#,
+        NotAllowed,
+        "table.get",
+    ),
+    (r#"(module (memory 1) (table 1 funcref) (func table.size 0 drop))"#, NotAllowed, "table.size"),
+    (r#"(module (memory 1) (func ref.null func drop))"#, NotAllowed, "ref.null"),
+    (r#"(module (memory 1) (func (param externref)))"#, NotAllowed, "reference type"),
+    (r#"(module (memory 1) (func (local funcref)))"#, NotAllowed, "reference type"),
+    (r#"(module (memory 1) (func return_call 0))"#, NotAllowed, "tail calls"),
+    (r#"(module (memory 1) (type (struct)))"#, NotAllowed, "gc"),
+    (
+        r#"(module (memory 1) (func (param v128) (result v128)
+            local.get 0 i32x4.relaxed_trunc_f32x4_s))"#,
+        NotAllowed,
+        "relaxed SIMD",
+    ),
+    (r#"(module (memory 1) (tag))"#, NotAllowed, "exceptions"),
+    (r#"(module (memory 1) (func) (export "drivebay:x" (func 0)))"#, NotAllowed, "reserved"),
+    (
+        r#"(module (import "drivebay" "too_deep" (func)) (memory 1))"#,
+        NotAllowed,
+        "drivebay.too_deep is reserved",
+    ),
+    (r#"(module (memory 1) (func (result i32)))"#, Malformed, "not a valid module"),
+    (r#"(component)"#, NotAllowed, "component"),
+];
+
 #[test]
 fn what_is_not_allowed_is_refused_with_its_reason() {
-    use RefusalCode::{Malformed, NotAllowed, TooBig};
-    let cases = [
-        (r#"(module)"#, NotAllowed, "no memory"),
-        (r#"(module (memory 1) (memory 1))"#, TooBig, "memories: the module has 2"),
-        (r#"(module (memory 101))"#, TooBig, "initial pages"),
-        (r#"(module (memory i64 1))"#, NotAllowed, "memory64"),
-        (r#"(module (memory 1 1 shared))"#, NotAllowed, "threads"),
-        (r#"(module (import "e" "m" (memory 1)))"#, NotAllowed, "e.m is a memory"),
-        (r#"(module (import "e" "t" (table 1 funcref)) (memory 1))"#, NotAllowed, "e.t is a table"),
-        (r#"(module (import "e" "g" (global i32)) (memory 1))"#, NotAllowed, "e.g is a global"),
-        (r#"(module (memory 1) (table 1 funcref) (table 1 funcref))"#, TooBig, "tables"),
-        (r#"(module (memory 1) (table 1 externref))"#, NotAllowed, "table must be of functions"),
-        (r#"(module (memory 1) (table 1000001 funcref))"#, TooBig, "elements of the table"),
-        (r#"(module (memory 1) (data "x"))"#, NotAllowed, "passive data"),
-        (r#"(module (memory 1) (func) (elem func 0))"#, NotAllowed, "passive and declared"),
-        (r#"(module (memory 1) (func) (elem declare func 0))"#, NotAllowed, "passive and declared"),
-        (r#"(module (memory 1) (data (i32.const 65535) "xy"))"#, NotAllowed, "outside the initial"),
-        (r#"(module (memory 1) (data (i32.const -1) "x"))"#, NotAllowed, "outside the initial"),
-        (
-            r#"(module (memory 1) (func) (table 1 funcref) (elem (i32.const 1) 0))"#,
-            NotAllowed,
-            "outside the table",
-        ),
-        (
-            r#"(module (memory 1) (data "x") (func i32.const 0 i32.const 0 i32.const 0 memory.init 0))"#,
-            NotAllowed,
-            "memory.init",
-        ),
-        (r#"(module (memory 1) (data "x") (func data.drop 0))"#, NotAllowed, "data.drop"),
-        (
-            r#"(module (memory 1) (table 1 funcref) (func i32.const 0 table.get 0 drop))"#,
-            NotAllowed,
-            "table.get",
-        ),
-        (
-            r#"(module (memory 1) (table 1 funcref) (func table.size 0 drop))"#,
-            NotAllowed,
-            "table.size",
-        ),
-        (r#"(module (memory 1) (func ref.null func drop))"#, NotAllowed, "ref.null"),
-        (r#"(module (memory 1) (func (param externref)))"#, NotAllowed, "reference type"),
-        (r#"(module (memory 1) (func (local funcref)))"#, NotAllowed, "reference type"),
-        (r#"(module (memory 1) (func return_call 0))"#, NotAllowed, "tail calls"),
-        (r#"(module (memory 1) (type (struct)))"#, NotAllowed, "gc"),
-        (
-            r#"(module (memory 1) (func (param v128) (result v128)
-                local.get 0 i32x4.relaxed_trunc_f32x4_s))"#,
-            NotAllowed,
-            "relaxed SIMD",
-        ),
-        (r#"(module (memory 1) (tag))"#, NotAllowed, "exceptions"),
-        (r#"(module (memory 1) (func) (export "drivebay:x" (func 0)))"#, NotAllowed, "reserved"),
-        (
-            r#"(module (import "drivebay" "too_deep" (func)) (memory 1))"#,
-            NotAllowed,
-            "drivebay.too_deep is reserved",
-        ),
-        (r#"(module (memory 1) (func (result i32)))"#, Malformed, "not a valid module"),
-        (r#"(component)"#, NotAllowed, "component"),
-    ];
-    for (text, code, words) in cases {
+    for (text, code, words) in REFUSED {
         let refusal = refusal(&build(text), &RULES);
         assert!(refusal.note.as_str().contains(words), "{text}: {refusal}");
-        assert_eq!(refusal.code, code, "{text}: {refusal}");
+        assert_eq!(refusal.code, *code, "{text}: {refusal}");
     }
     assert_eq!(refusal(b"", &RULES).code, Malformed);
     assert_eq!(refusal(b"\0asm\x01\0\0\0\x01\x80", &RULES).code, Malformed);

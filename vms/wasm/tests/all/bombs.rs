@@ -5,7 +5,7 @@ use crate::roles::{LIMITS, role};
 use drivebay_disk::testing::{NoHost, call};
 use drivebay_disk::{
     Call, Digest, Disk, DiskReader, Drive, FaultCode, Fuel, Limits, Meter, Module, NoArtifacts,
-    Output, Ran, Root, WireJson,
+    Ran, Reply, Root, WireJson,
 };
 use drivebay_wasm::EngineKind;
 use libtest_mimic::{Completion, Failed, Trial};
@@ -24,7 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 type Seen = (Option<FaultCode>, Meter, Root);
 
-fn step(drive: Box<dyn Drive>, call: Arc<Call>, limits: &Limits) -> (Box<dyn Drive>, Seen, Output) {
+fn step(drive: Box<dyn Drive>, call: Arc<Call>, limits: &Limits) -> (Box<dyn Drive>, Seen, Reply) {
     let ran = drive.run(call, limits, Arc::new(NoHost)).unwrap_or_else(|e| panic!("{}", e.error));
     let (drive, fault, reply, meter) = match ran {
         Ran::Done { drive, reply, meter } => (drive, None, reply, meter),
@@ -35,7 +35,7 @@ fn step(drive: Box<dyn Drive>, call: Arc<Call>, limits: &Limits) -> (Box<dyn Dri
     };
     let mut drive = drive;
     let root = drive.freeze().expect("freeze").image().expect("image").root();
-    (drive, (fault, meter, root), reply.output)
+    (drive, (fault, meter, root), reply)
 }
 
 fn mount(reader: &dyn DiskReader, module: &Module) -> (Arc<dyn Disk>, Box<dyn Drive>) {
@@ -49,7 +49,7 @@ fn play(reader: &dyn DiskReader, module: &Module, data: &str, limits: &Limits) -
     let (_, mut drive) = mount(reader, module);
     let mut seen = Vec::new();
     for (nonce, data) in ["go", data, "go"].into_iter().enumerate() {
-        let call = call(nonce as u64).data(data).build();
+        let call = call(nonce as u64).data(data.to_owned()).build();
         let (next, saw, _) = step(drive, call, limits);
         drive = next;
         seen.push(saw);
@@ -115,7 +115,11 @@ fn recursive(locals: usize) -> Module {
     let text = format!(
         r#"(module (memory (export "memory") 2)
             (data (i32.const 16) "{{\"Output\":1}}")
-            (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+            (global $at (mut i32) (i32.const 1024))
+            ;; Two places, in turn: one for the message, one for the environment.
+            (func (export "alloc") (param i32) (result i32)
+                (global.set $at (i32.xor (global.get $at) (i32.const 8192)))
+                (global.get $at))
             (func $down (param i64) (result i64) {declare}
                 {set}
                 (i64.store (i32.const 8) (call $down (i64.load (i32.const 8))))
@@ -136,10 +140,8 @@ fn recursive(locals: usize) -> Module {
 }
 
 fn eval(nonce: u32, code: &str) -> Arc<Call> {
-    let json = WireJson {
-        message: real::message(nonce, "Eval", code).into(),
-        env: real::env().into(),
-    };
+    let json =
+        WireJson { message: real::message(nonce, "Eval", code).into(), env: real::env().into() };
     let base = call(u64::from(nonce)).build();
     Arc::new(Call { json, seed: Digest::of(&nonce.to_le_bytes()).0, ..(*base).clone() })
 }
@@ -166,13 +168,15 @@ fn caught() -> Result<Completion, Failed> {
     let mut restored = Arc::clone(&disk).mount(disk.blank())?;
     let mut after_first = 0;
     for nonce in 0..=10 {
-        let (next, saw, output) = step(warm, eval(nonce, code), &limits);
+        let (next, saw, reply) = step(warm, eval(nonce, code), &limits);
         warm = next;
         let (mut next, again, _) = step(restored, eval(nonce, code), &limits);
         let image = next.freeze()?.image()?;
         restored = Arc::clone(&disk).mount(&image)?;
         if saw.0.is_some() || saw != again {
-            return Err(format!("message {nonce}: warm {saw:?} {output:?}, restored {again:?}").into());
+            return Err(
+                format!("message {nonce}: warm {saw:?} {reply:?}, restored {again:?}").into()
+            );
         }
         if nonce == 1 {
             after_first = resident();

@@ -4,8 +4,8 @@ use crate::roles::{LIMITS, role};
 use drivebay_conformance::laws::Rng;
 use drivebay_disk::testing::{NoHost, call};
 use drivebay_disk::{
-    Disk, DiskReader, Drive, Fuel, HostError, Image, ImageLimits, Limits, Module, MountError,
-    NoArtifacts, Ran, ReadError,
+    Disk, Drive, Fuel, HostError, Image, ImageLimits, Limits, Module, MountError, NoArtifacts, Ran,
+    ReadError,
 };
 use drivebay_wasm::EngineKind;
 use libtest_mimic::{Failed, Trial};

@@ -114,4 +114,3 @@ fn engines() -> Result<Completion, Failed> {
     }
     Ok(Completion::Completed)
 }
-

@@ -3,6 +3,8 @@
 //! Real modules are in `modules/aos`, where `modules/fetch` puts them; without them their trials are
 //! ignored, and say so. `DRIVEBAY_LONG=1` runs the full numbers of everything that is sampled otherwise.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
+
 mod bombs;
 mod hostile;
 mod logs;

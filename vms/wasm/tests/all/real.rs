@@ -10,11 +10,14 @@ pub(crate) fn module(file: &str, format: &str) -> Result<Module, Completion> {
     let path = root().join("modules/aos").join(file);
     match std::fs::read(&path) {
         Ok(bytes) => Ok(Module::new(bytes, format, Vec::new())),
-        Err(_) => Err(Completion::ignored_with(format!("no {}; run modules/fetch", path.display()))),
+        Err(_) => {
+            Err(Completion::ignored_with(format!("no {}; run modules/fetch", path.display())))
+        }
     }
 }
 
 const OWNER: &str = "FcoN_xJeisVsPXA-trzVAuIiqO3ydLQxM-L4XbrQKzY";
+const MODULE: &str = "MODpQ2Z1c3R5dGVzdG1vZHVsZTAwMDAwMDAwMDAwMDE";
 const PROCESS: &str = "BFjQ2Z1c3R5dGVzdHByb2Nlc3MwMDAwMDAwMDAwMDE";
 
 fn object(pairs: Vec<(&str, Value)>) -> Value {
@@ -33,10 +36,18 @@ pub(crate) fn env() -> String {
     let process = object(vec![
         ("Id", Value::from(PROCESS)),
         ("Owner", Value::from(OWNER)),
-        ("Tags", tags(&[("Data-Protocol", "ao"), ("Name", "test"), ("Authority", OWNER)])),
+        (
+            "Tags",
+            tags(&[
+                ("Data-Protocol", "ao"),
+                ("Module", MODULE),
+                ("Name", "test"),
+                ("Authority", OWNER),
+            ]),
+        ),
     ]);
     let module = object(vec![
-        ("Id", Value::from("MODpQ2Z1c3R5dGVzdG1vZHVsZTAwMDAwMDAwMDAwMDE")),
+        ("Id", Value::from(MODULE)),
         ("Owner", Value::from(OWNER)),
         ("Tags", tags(&[("Data-Protocol", "ao")])),
     ]);

@@ -16,8 +16,7 @@ pub(crate) fn role(name: &str) -> Module {
     let read = |file: &str| std::fs::read_to_string(folder.join(file)).expect(file);
     let text = read(&format!("{name}.wat"));
     let text = text.replace("(include \"prelude.wat\")", &read("prelude.wat"));
-    let format =
-        if name == "catcher" { "wasm32-unknown-emscripten4" } else { "wasm32-drivebay-1" };
+    let format = if name == "catcher" { "wasm32-unknown-emscripten4" } else { "wasm32-drivebay-1" };
     let bytes = wat::parse_str(&text).unwrap_or_else(|error| panic!("{name}.wat: {error}"));
     Module::new(bytes, format, Vec::new())
 }

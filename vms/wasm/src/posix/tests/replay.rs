@@ -110,23 +110,33 @@ impl Trace {
             "fchmod" => plain(posix.fchmod(word(0), word(1) as u32)),
             "fchown" => plain(posix.fchown32(word(0))),
             "trunc" => plain(posix.ftruncate64(word(0), int(1))),
-            "now" => {
-                let now = posix.get_now();
-                Ok(if now.is_nan() { "0".to_owned() } else { now.to_string() })
-            }
             "touch" => plain(posix.utimensat(-100, path(0), None, 0)),
             "utime" => {
                 let times = [(int(1), word(2)), (int(3), word(4))];
                 plain(posix.utimensat(-100, path(0), Some(times), 0))
             }
             "dup3" => plain(posix.dup3(word(0), word(1), 0)),
+            "cwd" => with(posix.getcwd(int(0) as u64), true, |cwd| cwd.len().to_string()),
+            _ => self.other_call(kind, args),
+        }
+    }
+
+    /// Control, time and text.
+    fn other_call(&mut self, kind: &str, args: &[&str]) -> Result<String, Abort> {
+        let int = |at: usize| args[at].parse::<i64>().unwrap();
+        let word = |at: usize| int(at) as i32;
+        let posix = &mut self.posix;
+        match kind {
+            "now" => {
+                let now = posix.get_now();
+                Ok(if now.is_nan() { "0".to_owned() } else { now.to_string() })
+            }
             "fcntl" => Self::answer(posix.fcntl64(word(0), word(1), word(2)), 0),
             "getlk" => {
                 let command = if posix.fcntl_has_argument(5) { 5 } else { 12 };
                 Self::answer(posix.fcntl64(word(0), command, 0), 4)
             }
             "ioctl" => Self::answer(posix.ioctl(word(0), word(1)), 52),
-            "cwd" => with(posix.getcwd(int(0) as u64), true, |cwd| cwd.len().to_string()),
             "gmtime" | "localtime" => {
                 let old = matches!(self.flavor, Flavor::Fmt2);
                 let seconds = if old { i64::from(int(0) as i32) } else { past_numbers(int(0)) };
