@@ -139,9 +139,10 @@ fn recursive(locals: usize) -> Module {
     Module::new(bytes, "wasm32-drivebay-1", Vec::new())
 }
 
+/// Message 0 is the process itself; each other is an Eval.
 fn eval(nonce: u32, code: &str) -> Arc<Call> {
-    let json =
-        WireJson { message: real::message(nonce, "Eval", code).into(), env: real::env().into() };
+    let message = if nonce == 0 { real::birth() } else { real::message(nonce, "Eval", code) };
+    let json = WireJson { message: message.into(), env: real::env().into() };
     let base = call(u64::from(nonce)).build();
     Arc::new(Call { json, seed: Digest::of(&nonce.to_le_bytes()).0, ..(*base).clone() })
 }

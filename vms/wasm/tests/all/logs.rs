@@ -31,13 +31,14 @@ const EVALS: &[&str] = &[
 ];
 
 fn pairs(count: u32) -> Vec<(String, String)> {
-    (0..count)
+    let birth = (real::birth(), real::env());
+    let evals = (1..count)
         .map(|nonce| {
             let at = nonce as usize % EVALS.len();
             let text = EVALS[at].replace('@', &(nonce + 1).to_string());
             (real::message(nonce, "Eval", &text), real::env())
-        })
-        .collect()
+        });
+    std::iter::once(birth).chain(evals).collect()
 }
 
 fn log(reader: &dyn DiskReader, name: &str, module: Module, count: u32) -> Log {
@@ -84,7 +85,9 @@ fn play(file: &str, format: &str, count: u32) -> Result<Completion, Failed> {
 fn useful(entries: &[Entry]) -> Result<(), Failed> {
     let done = entries.iter().filter(|entry| entry.receipt.fault().is_none()).count();
     if done * 2 < entries.len() {
-        return Err(format!("only {done} of {} messages were evaluated", entries.len()).into());
+        let first = entries.first();
+        let all = entries.len();
+        return Err(format!("only {done} of {all} messages were evaluated: {first:?}").into());
     }
     Ok(())
 }

@@ -55,15 +55,27 @@ pub(crate) fn env() -> String {
     Json::from(env).as_str().to_owned()
 }
 
+/// The message that made the process: the first one that aos wants to see.
+pub(crate) fn birth() -> String {
+    let own = [("Type", "Process"), ("Module", MODULE), ("Name", "test"), ("Authority", OWNER)];
+    send(0, "1984", &own)
+}
+
 /// A message from the process's owner.
 pub(crate) fn message(nonce: u32, action: &str, data: &str) -> String {
+    send(nonce, data, &[("Type", "Message"), ("Action", action)])
+}
+
+fn send(nonce: u32, data: &str, own: &[(&str, &str)]) -> String {
+    let mut all = vec![("Data-Protocol", "ao"), ("Variant", "ao.TN.1")];
+    all.extend(own);
     let message = object(vec![
         ("Id", Value::from(format!("MSG{nonce:040}"))),
         ("Data", Value::from(data)),
         ("Owner", Value::from(OWNER)),
         ("Target", Value::from(PROCESS)),
         ("From", Value::from(OWNER)),
-        ("Tags", tags(&[("Data-Protocol", "ao"), ("Type", "Message"), ("Action", action)])),
+        ("Tags", tags(&all)),
         ("Epoch", Value::from(0)),
         ("Nonce", Value::from(nonce)),
         ("Timestamp", Value::from(1.729e12 + f64::from(nonce) * 1000.0)),
