@@ -1,5 +1,6 @@
 //! From errors to exit codes, and to text that says what to do.
 
+use super::tame::tame;
 use crate::{
     config::ConfigError,
     cu::{CuError, VaultError},
@@ -61,7 +62,7 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
     for hint in error.chain().filter_map(hint) {
         text.push_str(&format!("\n  hint: {hint}"));
     }
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", tame(&text, false));
     exit_of(error)
 }
 

@@ -3,14 +3,14 @@
 use super::{
     App,
     error::{Exit, refused, usage},
-    module,
+    files, module,
     session::{self, ProcessArgs},
 };
 use crate::{
     config::Config,
     cu::{CuError, Vault},
     disk::{
-        Change, Disk, Image, ImageError, ImageLimits, Module, PAGE, Section, Tag,
+        Change, Disk, HostError, Image, ImageError, ImageLimits, Module, PAGE, Section, Tag,
         json::{Json, Value},
     },
 };
@@ -25,9 +25,10 @@ use std::{
 };
 
 const AFTER_HELP: &str = "\
-An image is the whole state of a process in one canonical file; it is checked whenever it is read, and
-means the same on every machine. A checkpoint is the reference's own form for its emscripten formats:
-the bytes of memory, gzip or plain.
+An image is the whole state of a process in one canonical file; it is checked whenever it is read,
+and means the same on every machine. A checkpoint is the reference's own form for its emscripten
+formats: the bytes of memory, gzip or plain. It does not say whose it is: give it the module and the tags that
+it was made with, and the nonce that comes next.
 
 Examples:
   drivebay image save state.image --process ID
@@ -35,7 +36,7 @@ Examples:
   drivebay image diff before.image after.image
   drivebay image load state.image aos.wasm --process copy
   drivebay image save memory.gz --process ID --checkpoint aos.wasm
-  drivebay image load memory.gz aos.wasm --process theirs --checkpoint";
+  drivebay image load memory.gz aos.wasm --process theirs --checkpoint --next 42";
 
 /// Save, load, show and compare states
 #[derive(clap::Args)]
@@ -202,16 +203,23 @@ fn adopt(disk: &Arc<dyn Disk>, file: &Path) -> anyhow::Result<Image> {
     let limits = ImageLimits::default();
     let mut memory: Box<dyn Read> =
         if gzipped { Box::new(GzDecoder::new(input)) } else { Box::new(input) };
-    let adopted = disk.adopt(&mut memory, &limits).map_err(CuError::from);
+    let adopted = disk.adopt(&mut memory, &limits).map_err(|error| match CuError::from(error) {
+        CuError::Host(HostError::Io { source, .. }) if is_bad_gzip(&source) => {
+            usage(format!("its gzip is cut or damaged ({source}); get it again"))
+        }
+        error => error.into(),
+    });
     adopted.with_context(|| format!("{} cannot be taken as a checkpoint", file.display()))
 }
 
+/// What the decoder says of bytes that are no gzip, and no disk says of itself.
+fn is_bad_gzip(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
+}
+
 fn open(file: &Path) -> anyhow::Result<BufReader<File>> {
-    let opened = File::open(file).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => usage(format!("there is no file {}", file.display())),
-        _ => anyhow::Error::new(error).context(format!("cannot open {}", file.display())),
-    })?;
-    Ok(BufReader::with_capacity(1 << 20, opened))
+    Ok(BufReader::with_capacity(1 << 20, files::open(file, "file")?))
 }
 
 fn read(file: &Path) -> anyhow::Result<Image> {

@@ -5,6 +5,7 @@ use super::{
     error::{Exit, refused},
     module,
     print::Style,
+    tame::tame,
 };
 use crate::{
     cu::{CuError, Inspection},
@@ -89,8 +90,9 @@ fn look(app: &App, bytes: Vec<u8>, format: FormatName) -> anyhow::Result<Found> 
 
 fn print(found: &Found, style: Style) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let mut row =
-        |name: &str, value: String| writeln!(out, "{} {value}", style.dim(&format!("{name:<9}")));
+    let mut row = |name: &str, value: String| {
+        writeln!(out, "{} {}", style.dim(&format!("{name:<9}")), tame(&value, true))
+    };
     row("format", style.bold(found.module.format.as_str()))?;
     row("reader", found.reader.clone())?;
     row("rules", found.rules.clone())?;
@@ -138,10 +140,15 @@ fn print_inspection(
 
 fn json(found: &Found) -> Json {
     let number = |count: u64| Value::from(count as f64);
+    // Null is the module's own maximum.
+    let memory = match found.limits.memory_bytes {
+        u64::MAX => Value::Null,
+        bytes => number(bytes),
+    };
     let limits = Value::object([
         ("Fuel", number(found.limits.fuel.0)),
         ("Gas", found.limits.gas.map_or(Value::Null, number)),
-        ("Memory-Bytes", number(found.limits.memory_bytes)),
+        ("Memory-Bytes", memory),
         ("Output-Bytes", number(found.limits.output_bytes.into())),
         ("Depth", number(found.limits.depth.into())),
     ]);

@@ -1,6 +1,9 @@
 //! From what was typed to a message that a module can be shown.
 
-use super::error::{refused, usage};
+use super::{
+    error::{refused, usage},
+    files,
+};
 use crate::{
     disk::{Tag, json::Value},
     wire::{Fields, tags_value},
@@ -9,7 +12,6 @@ use anyhow::Context;
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
 use std::{
-    fs::File,
     io::{self, Read},
     path::Path,
 };
@@ -102,9 +104,7 @@ pub(crate) fn text(given: &str) -> anyhow::Result<String> {
 /// A file's text.
 pub(crate) fn file(path: &Path) -> anyhow::Result<String> {
     let name = path.display().to_string();
-    let mut file =
-        File::open(path).map_err(|error| usage(format!("cannot open {name}: {error}")))?;
-    bounded(&mut file, &name)
+    bounded(&mut files::open(path, "file")?, &name)
 }
 
 fn bounded(from: &mut dyn Read, name: &str) -> anyhow::Result<String> {

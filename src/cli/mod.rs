@@ -2,6 +2,7 @@
 
 mod certify;
 mod error;
+mod files;
 mod image;
 mod inspect;
 mod message;
@@ -11,6 +12,7 @@ mod progress;
 mod repl;
 mod run;
 mod session;
+mod tame;
 
 use crate::{
     config::{Choices, Config},

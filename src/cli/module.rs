@@ -3,6 +3,7 @@
 use super::{
     App,
     error::{refused, usage},
+    files,
     progress::Progress,
 };
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
 };
 use anyhow::Context;
 use std::{
-    fs::File,
     io::{self, Read, Write},
     path::Path,
     sync::Arc,
@@ -26,11 +26,8 @@ const MODULE_BYTES_MAX: u64 = 512 << 20;
 /// Reads a module's bytes.
 pub(crate) fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => usage(format!("there is no module {}", path.display())),
-        _ => anyhow::Error::new(error).context(format!("cannot open {}", path.display())),
-    })?;
-    file.take(MODULE_BYTES_MAX + 1)
+    files::open(path, "module")?
+        .take(MODULE_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
         .with_context(|| format!("cannot read {}", path.display()))?;
     if bytes.len() as u64 > MODULE_BYTES_MAX {

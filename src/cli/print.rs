@@ -1,8 +1,11 @@
 //! Results for people, and for programs.
 
-use super::session::Step;
+use super::{session::Step, tame::tame};
 use crate::{
-    disk::json::{Json, Value},
+    disk::{
+        Fault,
+        json::{Json, Value},
+    },
     wire::{number, result_pairs},
 };
 use std::{
@@ -44,11 +47,9 @@ impl Style {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// What a guest said. On a terminal its colours stay and its other control characters do not.
+    /// What a guest said. Its colours stay where ours are.
     fn said(self, text: &str) -> String {
-        let kept =
-            |c: char| c == '\n' || c == '\t' || (c == '\x1b' && self.color) || !c.is_control();
-        text.chars().filter(|c| kept(*c)).collect()
+        tame(text, self.color)
     }
 }
 
@@ -82,37 +83,57 @@ pub(crate) fn step(out: &mut dyn Write, step: &Step, style: Style) -> io::Result
         }
     }
     if let Some(error) = result.get("Error") {
-        writeln!(out, "{} {}", style.red("error"), style.said(&clip(&text_of(Some(error)))))?;
+        let said = style.said(&clip(text_of(Some(error)).trim_start()));
+        writeln!(out, "{} {said}{}", style.red("error"), remark(step))?;
     }
     Ok(())
 }
 
-/// What belongs to no result: lines that the guest printed, and our own words on a fault.
-pub(crate) fn asides(step: &Step) {
+/// What belongs to no result: the lines that the guest printed.
+pub(crate) fn printed(step: &Step) {
     let plain = Style::new(false);
     let mut err = io::stderr().lock();
     // Nobody may be listening, and nothing is lost then.
-    for line in &step.evaluated.reply.printed {
+    for line in step.evaluated.reply.printed.iter().flat_map(|text| text.lines()) {
         let _ = writeln!(err, "guest: {}", plain.said(line));
-    }
-    if let Some(fault) = &step.evaluated.fault {
-        let _ = writeln!(err, "fault: {} ({})", fault.code.text(), plain.said(fault.note.as_str()));
     }
 }
 
-/// The prompt that aos asks for, if it does.
-pub(crate) fn prompt(step: &Step) -> Option<String> {
+/// Our own words on a fault, which no result has.
+pub(crate) fn fault(step: &Step) {
+    if let Some(fault) = &step.evaluated.fault {
+        let _ = writeln!(io::stderr(), "fault: {}{}", fault.code.text(), note(fault));
+    }
+}
+
+/// The same in brackets, where the guest has no words of its own.
+fn remark(step: &Step) -> String {
+    let silent = step.evaluated.fault.as_ref().filter(|fault| fault.payload.is_empty());
+    silent.map(note).unwrap_or_default()
+}
+
+fn note(fault: &Fault) -> String {
+    let note = tame(fault.note.as_str(), false);
+    if note.is_empty() || note == fault.code.text() { String::new() } else { format!(" ({note})") }
+}
+
+/// The prompt that aos asks for, if it does, as one line.
+pub(crate) fn prompt(step: &Step, style: Style) -> Option<String> {
     let done = &step.evaluated;
     let result = Value::object(result_pairs(&done.reply, None, &done.meter));
     let output = result.get("Output")?;
     let prompt = output.get("prompt").or_else(|| output.get("data")?.get("prompt"))?;
-    Some(prompt.as_text()?.to_string_lossy().into_owned())
+    Some(style.said(&prompt.as_text()?.to_string_lossy().replace(['\n', '\t'], " ")))
 }
 
 /// The part of an output that is meant to be read: aos wraps it in `data`, or in `data.output`.
 fn shown_output(output: Option<&Value>) -> String {
     let Some(output) = output else { return String::new() };
     let inner = match output.get("data") {
+        // Where an evaluation gives nothing, older ones leave `output` out.
+        Some(data @ Value::Object(_)) if data.get("prompt").is_some() => {
+            return text_of(data.get("output"));
+        }
         Some(data @ Value::Object(_)) => data.get("output"),
         data => data,
     };

@@ -5,6 +5,7 @@ use super::{
     error::{self, Exit, usage},
     message,
     print::{self, Style},
+    progress::watched,
     session::{Session, Step},
 };
 use crate::cu::{CuError, VaultError};
@@ -27,7 +28,8 @@ Each line is Lua that the process evaluates; it goes on over several lines until
   .load FILE   evaluate a file
   .state       where the process stands
   .help        this text
-  .exit        leave (as does Ctrl-D); the state is kept";
+  .exit        leave (as does Ctrl-D); the state is kept
+Ctrl-C stops an evaluation and leaves; the state is the one before that line.";
 
 /// Reads and evaluates until the end. `booted` is the process's first step, if it was only now.
 pub(crate) fn run(app: &App, session: &mut Session, booted: Option<&Step>) -> anyhow::Result<Exit> {
@@ -41,8 +43,8 @@ pub(crate) fn run(app: &App, session: &mut Session, booted: Option<&Step>) -> an
     let id = &session.head().process.id;
     writeln!(io::stdout(), "process {id}, slot {}; .help for help", session.head().next)?;
     let mut prompt = match booted {
-        Some(step) => print::prompt(step),
-        None => first_prompt(session),
+        Some(step) => print::prompt(step, style),
+        None => first_prompt(session, style),
     }
     .unwrap_or_else(|| "drivebay> ".to_owned());
     loop {
@@ -57,7 +59,7 @@ pub(crate) fn run(app: &App, session: &mut Session, booted: Option<&Step>) -> an
         }
         let _ = editor.add_history_entry(line.as_str());
         save(&mut editor, &history, app);
-        match act(session, line.trim(), style) {
+        match act(app, session, line.trim(), style) {
             Ok(Next::Leave) => return Ok(Exit::Done),
             Ok(Next::Stay(asked)) => prompt = asked.unwrap_or(prompt),
             Err(failure) if is_fatal(&failure) => return Err(failure),
@@ -69,8 +71,8 @@ pub(crate) fn run(app: &App, session: &mut Session, booted: Option<&Step>) -> an
 }
 
 /// What a process that goes on asks for as its prompt: a dry-run of nothing tells.
-fn first_prompt(session: &mut Session) -> Option<String> {
-    session.peek(message::eval("nil")).ok().as_ref().and_then(print::prompt)
+fn first_prompt(session: &mut Session, style: Style) -> Option<String> {
+    session.peek(message::eval("nil")).ok().and_then(|step| print::prompt(&step, style))
 }
 
 enum Next {
@@ -79,28 +81,31 @@ enum Next {
     Stay(Option<String>),
 }
 
-fn act(session: &mut Session, line: &str, style: Style) -> anyhow::Result<Next> {
+fn act(app: &App, session: &mut Session, line: &str, style: Style) -> anyhow::Result<Next> {
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     match word {
         ".exit" => return Ok(Next::Leave),
         ".help" => writeln!(io::stdout(), "{HELP}")?,
         ".state" => state(session)?,
         ".load" if rest.trim().is_empty() => return Err(usage(".load needs a file: .load FILE")),
-        ".load" => return evaluate(session, &message::file(Path::new(rest.trim()))?, style),
+        ".load" => {
+            let code = message::file(Path::new(rest.trim()))?;
+            return evaluate(app, session, &code, style);
+        }
         // No Lua statement starts with a dot.
         _ if word.starts_with('.') => {
             return Err(usage(format!("there is no command {word}; .help lists them")));
         }
-        _ => return evaluate(session, line, style),
+        _ => return evaluate(app, session, line, style),
     }
     Ok(Next::Stay(None))
 }
 
-fn evaluate(session: &mut Session, code: &str, style: Style) -> anyhow::Result<Next> {
-    let step = session.send(message::eval(code))?;
-    print::asides(&step);
+fn evaluate(app: &App, session: &mut Session, code: &str, style: Style) -> anyhow::Result<Next> {
+    let step = watched(&app.config, || session.send(message::eval(code)))?;
+    print::printed(&step);
     print::step(&mut io::stdout().lock(), &step, style)?;
-    Ok(Next::Stay(print::prompt(&step)))
+    Ok(Next::Stay(print::prompt(&step, style)))
 }
 
 fn state(session: &Session) -> io::Result<()> {

@@ -5,6 +5,7 @@ use super::{
     error::{Exit, usage},
     message,
     print::{self, Style},
+    progress::watched,
     repl,
     session::{ProcessArgs, Session, Step},
 };
@@ -39,8 +40,8 @@ pub(crate) struct Args {
     /// A message: JSON, @FILE, or - for stdin; also a list of messages, or one on each line (repeatable)
     #[arg(long = "message", short = 'm', value_name = "JSON|@FILE|-")]
     messages: Vec<String>,
-    /// Lua for an aos process to evaluate, or @FILE (repeatable, in order with --message)
-    #[arg(long = "eval", short = 'e', value_name = "LUA|@FILE", allow_hyphen_values = true)]
+    /// Lua for an aos process to evaluate, @FILE, or - for stdin (repeatable, in order with --message)
+    #[arg(long = "eval", short = 'e', value_name = "LUA|@FILE|-", allow_hyphen_values = true)]
     evals: Vec<String>,
     /// Evaluate on a copy of the state, and keep nothing
     #[arg(long)]
@@ -121,7 +122,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     let mut printer =
         Printer { json: args.json, style: Style::new(color(&app.config)), failed: false };
     let interactive = messages.is_empty() && !args.json && io::stdin().is_terminal();
-    let booted = session.boot(data.as_deref())?;
+    let booted = watched(&app.config, || session.boot(data.as_deref()))?;
     if let Some(step) = &booted {
         printer.print(step)?;
     }
@@ -130,12 +131,13 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     }
     if messages.is_empty() && booted.is_none() {
         let (id, next) = (&session.head().process.id, session.head().next);
-        let note =
-            format!("process {id} stands before slot {next}; give it a --message or an --eval");
+        let note = format!(
+            "process {id} stands before slot {next}; give it a --message or an --eval (- reads stdin)"
+        );
         writeln!(io::stderr(), "nothing to do: {note}")?;
     }
     for message in messages {
-        printer.print(&session.send(message)?)?;
+        printer.print(&watched(&app.config, || session.send(message))?)?;
     }
     Ok(if printer.failed { Exit::Guest } else { Exit::Done })
 }
@@ -149,9 +151,10 @@ struct Printer {
 impl Printer {
     fn print(&mut self, step: &Step) -> io::Result<()> {
         self.failed |= !step.evaluated.is_ok();
-        print::asides(step);
+        print::printed(step);
         let mut out = io::stdout().lock();
         if self.json {
+            print::fault(step);
             writeln!(out, "{}", print::json(step))?;
         } else {
             print::step(&mut out, step, self.style)?;

@@ -136,7 +136,8 @@ impl Session {
             self.check(&fields)?;
         }
         let call = Arc::new(self.call(&fields, mode));
-        let evaluated = self.bay.advance(Arc::clone(&call), Arc::new(OfflineHost))?;
+        let host = OfflineHost::new(Arc::clone(&self.process), tags_of(&self.head.module));
+        let evaluated = self.bay.advance(Arc::clone(&call), Arc::new(host))?;
         let root = self.bay.image().root();
         if !dry {
             self.advance(&call, &fields, &evaluated)?;

@@ -74,3 +74,31 @@ fn the_references_checkpoint_goes_out_and_comes_in() {
     let lines = run(&bench, &module, &["--process", "theirs", "--eval", "X + 1"]);
     assert_eq!(said(&lines[0]), "42");
 }
+
+#[test]
+fn a_checkpoint_that_is_cut_is_the_files_fault() {
+    let Some(module) = aos("aos2_0_6.wasm") else { return };
+    let bench = Bench::new();
+    run(&bench, &module, &["--eval", "X = 41"]);
+    let process = bench.process();
+    let save = ["image", "save", "m.gz", "--process", &process, "--checkpoint", &module];
+    bench.drivebay(&save).expect(0, "");
+    let whole = std::fs::read(bench.path("m.gz")).unwrap();
+    for cut in [2, 20, whole.len() / 2, whole.len() - 4] {
+        std::fs::write(bench.path("cut.gz"), &whole[..cut]).unwrap();
+        let load = ["image", "load", "cut.gz", &module, "--process", "theirs", "--checkpoint"];
+        bench.drivebay(&load).expect(2, "its gzip is cut or damaged");
+        assert!(!bench.path(".drivebay/theirs").exists());
+    }
+}
+
+#[test]
+fn what_aos_says_to_people_does_nothing_to_a_terminal() {
+    let Some(module) = aos("aos2_0_6.wasm") else { return };
+    let bench = Bench::new();
+    let said = r"'a\27[31mb\27[0m\27[2Jc\27]0;d\7e'";
+    for (color, expected) in [("never", "\nabce\n"), ("always", "\na\x1b[31mb\x1b[0mce\n")] {
+        let ended = bench.drivebay(&["run", &module, "--color", color, "--eval", said]);
+        assert!(ended.out.contains(expected), "{:?}", ended.out);
+    }
+}

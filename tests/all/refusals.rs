@@ -12,7 +12,7 @@ fn bad_messages_are_refused_before_anything_runs() {
         ("7", "this is a number"),
         (r#"{"Dta":1}"#, "its keys are Id, Signature, Data"),
         (r#"{"Tags":["Action"]}"#, r#"write Tags as {"Action":"Ping"}"#),
-        ("@nowhere.json", "cannot open nowhere.json"),
+        ("@nowhere.json", "there is no file nowhere.json"),
     ] {
         let ended = bench.drivebay(&["run", "counter.wasm", "-m", good, "-m", message]);
         ended.expect(2, part);
@@ -59,6 +59,29 @@ fn a_file_that_is_no_module_is_refused_with_the_formats_there_are() {
         let ended = ended.expect(2, "no reader knows the format wasm32-future-9");
         assert!(ended.err.contains("wasm32-drivebay-1"), "{}", ended.err);
     }
+}
+
+#[test]
+fn a_folder_is_no_file() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("folder")).unwrap();
+    bench.drivebay(&["run", "folder"]).expect(2, "folder is a folder; name a module");
+    bench.drivebay(&["inspect", "folder"]).expect(2, "folder is a folder; name a module");
+    bench.drivebay(&["image", "show", "folder"]).expect(2, "folder is a folder; name a file");
+    let message = ["run", "counter.wasm", "-m", "@folder"];
+    bench.drivebay(&message).expect(2, "folder is a folder; name a file");
+}
+
+#[test]
+fn names_in_a_module_do_nothing_to_a_terminal() {
+    let bench = Bench::new();
+    let source = include_str!("counter.wat").replace(
+        "(memory (export",
+        "(import \"env\" \"os\\1b[2Jexecute\\07\" (func (param i32))) (memory (export",
+    );
+    std::fs::write(bench.path("bad.wasm"), wat::parse_str(source).unwrap()).unwrap();
+    let ended = bench.drivebay(&["inspect", "bad.wasm"]).expect(2, "osexecute");
+    assert!(!(ended.out + &ended.err).contains(['\x1b', '\x07']));
 }
 
 #[test]
@@ -120,4 +143,6 @@ fn inspect_says_what_a_module_is() {
     let line = &bench.drivebay(&["inspect", "counter.wasm", "--json"]).expect(0, "").lines()[0];
     assert_eq!(crate::kit::text(line, "Format"), "wasm32-drivebay-1");
     assert!(line.get("Refused").unwrap().is_null());
+    let limits = line.get("Limits").unwrap();
+    assert_eq!(crate::kit::number(limits, "Memory-Bytes"), 256 << 20);
 }

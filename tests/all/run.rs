@@ -134,6 +134,19 @@ fn the_text_for_people_says_what_happened() {
 }
 
 #[test]
+fn the_text_for_people_tells_a_failure_once() {
+    let bench = Bench::new();
+    for (data, line) in
+        [("sorry", "\nerror I am sorry\n"), ("trap", "\nerror trapped (unreachable)\n")]
+    {
+        let message = format!(r#"{{"Data":"{data}"}}"#);
+        let ended = bench.drivebay(&["run", "counter.wasm", "-m", &message]).expect(1, "");
+        assert!(ended.out.contains(line), "{line:?} is not in: {}", ended.out);
+        assert_eq!(ended.err, "");
+    }
+}
+
+#[test]
 fn time_only_runs_forward() {
     let bench = Bench::new();
     bench.count(&["--timestamp", "5000", PING[0], PING[1]]);

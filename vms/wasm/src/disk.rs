@@ -48,6 +48,14 @@ impl WasmDisk {
         Live::new(&self.pre, &self.facts, self.rules, state, &self.blank)
     }
 
+    /// Puts `live` back in `state`: in place where that can be done, else as a new guest.
+    pub(crate) fn put_back(&self, live: &mut Live, state: &State) -> Result<(), HostError> {
+        if !live.go_back(state, &self.facts)? {
+            *live = self.revive(state)?;
+        }
+        Ok(())
+    }
+
     /// `state` as an image of this disk.
     pub(crate) fn image(&self, state: &State) -> Image {
         state.to_image(self.header.clone())
@@ -63,7 +71,22 @@ impl WasmDisk {
     }
 
     fn state_of(&self, image: &Image) -> Result<State, MountError> {
-        State::from_image(image, &self.header, self.rules, &self.facts)
+        let state = State::from_image(image, &self.header, self.rules, &self.facts)?;
+        let blank = |memory| State { stage: state.stage, memory, ..self.blank.clone() };
+        let made = match state.stage {
+            Stage::Booted => return Ok(state),
+            Stage::Blank => self.image(&blank(self.blank.memory.clone())),
+            Stage::Adopted => {
+                self.has_checkpoints()?;
+                self.image(&blank(state.memory.clone()))
+            }
+        };
+        // Before anything ran there is one state, but for the memory of a foreign checkpoint.
+        if made.root() == image.root() {
+            return Ok(state);
+        }
+        let why = "nothing ran yet, and all the same the state is not the first one";
+        Err(Refusal::new(RefusalCode::WrongImage, why).into())
     }
 }
 

@@ -35,38 +35,30 @@ impl WasmDrive {
         Ok(())
     }
 
-    /// Back to `base`. A memory cannot shrink, so the guest is made anew.
+    /// Back to `base`.
     fn roll_back(mut self: Box<Self>) -> Option<Box<dyn Drive>> {
-        self.live = self.disk.revive(&self.base).ok()?;
+        self.disk.put_back(&mut self.live, &self.base).ok()?;
         Some(self)
     }
 
-    fn finish(mut self: Box<Self>, ended: Ended, mode: Mode) -> Ran {
+    fn finish(mut self: Box<Self>, ended: Ended, mode: Mode) -> Result<Ran, HostError> {
         let Ended { end, reply, meter } = ended;
         if mode == Mode::DryRun {
             let fault = end.fault();
-            return Ran::Dry { drive: self.roll_back(), fault, reply, meter };
+            return Ok(Ran::Dry { drive: self.roll_back(), fault, reply, meter });
         }
-        match end {
+        Ok(match end {
             End::Commit => {
                 self.ahead = true;
                 Ran::Done { drive: self, reply, meter }
             }
-            End::Keep => match self.disk.revive(&self.base) {
-                Ok(live) => {
-                    self.live = live;
-                    Ran::Done { drive: self, reply, meter }
-                }
-                // Done means that the drive stands in the state after; without it, it is not done.
-                Err(_) => Ran::Faulted {
-                    drive: None,
-                    fault: Fault::new(drivebay_disk::FaultCode::OutOfMemory, "state kept"),
-                    reply,
-                    meter,
-                },
-            },
+            End::Keep => {
+                // Done means that the drive stands in the state after: without it nothing is recorded.
+                self.disk.put_back(&mut self.live, &self.base)?;
+                Ran::Done { drive: self, reply, meter }
+            }
             End::Fault(fault) => Ran::Faulted { drive: self.roll_back(), fault, reply, meter },
-        }
+        })
     }
 }
 
@@ -95,7 +87,7 @@ impl Drive for WasmDrive {
             live.evaluate(&call, limits, host)
         });
         match ended {
-            Ok(ended) => Ok(self.finish(ended, call.mode)),
+            Ok(ended) => Ok(self.finish(ended, call.mode)?),
             Err(error) => Err(HostFailure { error, drive: self.roll_back() }),
         }
     }

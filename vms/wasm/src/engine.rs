@@ -5,7 +5,9 @@
 //! them answer alike, and the laws hold them to it.
 
 use drivebay_disk::{HostError, bug};
-use wasmtime::{Collector, Config, Engine, Inlining, OptLevel, RegallocAlgorithm, Strategy};
+use wasmtime::{
+    Collector, Config, Engine, Inlining, OperatorCost, OptLevel, RegallocAlgorithm, Strategy,
+};
 
 /// The compiler, and so the speed, of a reader. Never part of rules, receipts or images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -112,15 +114,36 @@ fn features(config: &mut Config, exceptions: bool) {
 }
 
 fn metering(config: &mut Config) {
-    // The default schedule: one for an operator, nothing for `nop drop block loop else end` and their
-    // kin, one for each byte of a bulk operation. It is consensus, hence the exact version pin.
     config
         .consume_fuel(true)
+        .operator_cost(operator_cost())
         .epoch_interruption(false)
         .max_wasm_stack(WASM_STACK_BYTES)
         // Nothing runs on such a stack; the engine only wants it no smaller.
         .async_stack_size(WASM_STACK_BYTES)
         .signals_based_traps(true);
+}
+
+/// The fuel of each operator: one, but nothing for what makes no code or only marks a block, and one more
+/// for each byte of a bulk operation. It is consensus; golden receipts hold it.
+fn operator_cost() -> OperatorCost {
+    let mut cost = OperatorCost::new();
+    for free in [
+        &mut cost.Nop,
+        &mut cost.Drop,
+        &mut cost.Block,
+        &mut cost.Loop,
+        &mut cost.Unreachable,
+        &mut cost.Return,
+        &mut cost.Else,
+        &mut cost.End,
+    ] {
+        *free = 0;
+    }
+    cost.variable.memory_copy_per_byte = 1;
+    cost.variable.memory_fill_per_byte = 1;
+    cost.variable.memory_grow_per_page = 0;
+    cost
 }
 
 fn memory(config: &mut Config) {

@@ -15,6 +15,7 @@ mod formats;
 mod host;
 mod inspect;
 mod limits;
+mod linear;
 mod live;
 mod posix;
 mod reader;

@@ -31,6 +31,14 @@ pub(crate) const CLEAN_MEMORY: u64 = 256 << 20;
 /// Largest memory of a 32-bit guest, in bytes.
 pub(crate) const MEMORY32_MAX: u64 = 4 << 30;
 
+/// Largest memory of a 64-bit guest, in bytes: the reference's engine has none larger.
+pub(crate) const MEMORY64_MAX: u64 = 16 << 30;
+
+/// Largest memory of a guest, whatever its module declares, in bytes.
+pub(crate) fn memory_max(wide: bool) -> u64 {
+    if wide { MEMORY64_MAX } else { MEMORY32_MAX }
+}
+
 /// Most pages of 64 KiB that a module may start with: the largest 32-bit memory.
 pub(crate) const INITIAL_PAGES: u64 = 65_536;
 
@@ -38,6 +46,11 @@ pub(crate) const INITIAL_PAGES: u64 = 65_536;
 pub(crate) const HOST_CALL_FUEL: u64 = 20;
 /// Bytes that the host moves for one fuel.
 pub(crate) const HOST_BYTES_PER_FUEL: u64 = 4;
+
+/// Fuel for each byte of a path that is looked up: every part of it is a search among all names.
+pub(crate) const PATH_BYTE_FUEL: u64 = 32;
+/// Fuel for each open descriptor, where a call looks through them.
+pub(crate) const OPEN_FILE_FUEL: u64 = 4;
 
 /// Fuel for moving `bytes` between host and guest.
 pub(crate) fn fuel_for_bytes(bytes: u64) -> u64 {

@@ -3,15 +3,16 @@
 use crate::abi;
 use crate::host::{Asyncify, Guest, Run, World};
 use crate::limits::DEPTH_UNITS;
+use crate::linear::Watch;
 use crate::rewrite::{self, Facts};
 use crate::state::{Stage, State, WASM_PAGE};
 use crate::trap::{self, Stop};
 use drivebay_disk::{
-    Call, DirtySet, Fault, FaultCode, Fuel, Host, HostError, Limits, Meter, Pages, Reply,
+    Call, DirtySet, Fault, FaultCode, Fuel, Host, HostError, Limits, Meter, PAGE, Pages, Reply,
     SliceSource, bug,
 };
 use std::sync::Arc;
-use wasmtime::{Func, Global, InstancePre, Store, Val};
+use wasmtime::{AsContextMut, Func, Global, InstancePre, Store, Val};
 
 /// A guest in memory.
 pub(crate) struct Live {
@@ -21,6 +22,8 @@ pub(crate) struct Live {
     pub(crate) stage: Stage,
     /// A foreign checkpoint, until it is laid over the booted guest.
     pub(crate) adopted: Option<Pages>,
+    /// Pages written since the memory was last equal to a state.
+    watch: Watch,
 }
 
 /// How an evaluation ended, short of a host error.
@@ -57,8 +60,6 @@ impl Live {
             guest: None,
             asyncify: Asyncify::Normal,
             run: None,
-            starved: false,
-            grew_too_far: false,
         };
         let mut store = Store::new(pre.module().engine(), world);
         store.limiter(|world| world);
@@ -68,9 +69,11 @@ impl Live {
         store.data_mut().guest = Some(guest.clone());
         let globals = state_globals(&mut store, instance, facts)?;
         let adopted = (state.stage == Stage::Adopted).then(|| state.memory.clone());
-        let mut live = Self { store, guest, globals, stage: state.stage, adopted };
+        let (stage, watch) = (state.stage, Watch::new());
+        let mut live = Self { store, guest, globals, stage, adopted, watch };
         live.lay_memory(&laid.memory)?;
         live.lay_globals(facts, &laid.globals)?;
+        live.written();
         Ok(live)
     }
 
@@ -91,15 +94,57 @@ impl Live {
         Ok(())
     }
 
+    /// Pages written since this was last asked.
+    fn written(&mut self) -> DirtySet {
+        self.watch.written(self.guest.memory.data_mut(&mut self.store))
+    }
+
     /// The state as it stands, sharing with `base` what did not change.
     pub(crate) fn capture(&mut self, base: &State) -> Result<State, HostError> {
+        let dirty = self.written();
+        let captured = self.captured(base, &dirty);
+        if captured.is_err() {
+            self.watch.distrust();
+        }
+        captured
+    }
+
+    fn captured(&mut self, base: &State, dirty: &DirtySet) -> Result<State, HostError> {
         let live = SliceSource::new(self.guest.memory.data(&self.store));
-        let memory = base.memory.rebase(&live, &DirtySet::unknown())?;
+        let memory = base.memory.rebase(&live, dirty)?;
         let mut globals = Vec::with_capacity(self.globals.len());
         for global in &self.globals {
             globals.push(bits_of(&global.get(&mut self.store))?);
         }
         Ok(State { stage: self.stage, memory, globals, posix: self.store.data().posix.clone() })
+    }
+
+    /// Back to `base`, the state that was captured last or mounted, at the cost of the pages written since.
+    /// `false` if that cannot be done in place: a memory cannot shrink, and without the kernel's list all
+    /// would have to be looked at.
+    pub(crate) fn go_back(&mut self, base: &State, facts: &Facts) -> Result<bool, HostError> {
+        let whole = self.stage == Stage::Booted && base.stage == Stage::Booted;
+        if !whole || self.memory_bytes() != base.memory.len_bytes() {
+            return Ok(false);
+        }
+        let dirty = self.written();
+        let Some(pages) = dirty.pages() else { return Ok(false) };
+        let memory = self.guest.memory.data_mut(&mut self.store);
+        for page in pages {
+            let at = usize::try_from(*page).unwrap_or(usize::MAX).saturating_mul(PAGE);
+            let Some(target) = memory.get_mut(at..at.saturating_add(PAGE)) else {
+                return Ok(false);
+            };
+            let Ok(bytes) = base.memory.page(*page) else { return Ok(false) };
+            target.copy_from_slice(&*bytes);
+        }
+        self.written();
+        self.lay_globals(facts, &base.globals)?;
+        let world = self.store.data_mut();
+        world.posix = base.posix.clone();
+        world.asyncify = Asyncify::Normal;
+        world.run = None;
+        Ok(true)
     }
 
     /// Bytes of guest memory.
@@ -150,7 +195,7 @@ impl Live {
         let mut own = *limits;
         if world.rules.abi != crate::formats::Abi::Clean {
             // The module's own maximum bounds it, as in the reference.
-            own.memory_bytes = u64::MAX;
+            own.memory_bytes = crate::limits::memory_max(world.rules.wide);
         }
         world.run = Some(Run::new(Arc::clone(call), host, own));
         world.posix.set_seed(call.seed);
@@ -172,6 +217,11 @@ impl Live {
     /// Begins to count the gas that `GasUsed` reports: boot counts towards the limit only.
     pub(crate) fn reset_gas(&mut self) -> Result<(), HostError> {
         self.set(self.guest.gas, Val::I64(0))
+    }
+
+    /// Forgets frames that are gone.
+    pub(crate) fn reset_depth(&mut self) -> Result<(), HostError> {
+        self.set(self.guest.depth, Val::I32(0))
     }
 
     fn fuel_used(&mut self, limits: &Limits) -> Result<(Fuel, bool), HostError> {
@@ -215,12 +265,10 @@ impl Live {
         let Some(pages) = self.adopted.take() else { return Ok(()) };
         let have = self.guest.memory.data_size(&self.store) as u64;
         if pages.len_bytes() > have {
-            let target = abi::grown(self.store.data().rules, have, pages.len_bytes());
-            let more = (target - have).div_ceil(WASM_PAGE);
-            self.guest
-                .memory
-                .grow(&mut self.store, more)
-                .map_err(|_| Stop::trapped("offset is out of bounds"))?;
+            let store = self.store.as_context_mut();
+            if !abi::resize(store, self.guest.memory, pages.len_bytes())? {
+                return Err(Stop::trapped("offset is out of bounds").into());
+            }
         }
         fill(self.guest.memory.data_mut(&mut self.store), &pages, true)?;
         Ok(())

@@ -10,6 +10,7 @@ use drivebay_disk::{
     ReaderId, Refusal, RefusalCode, bug,
 };
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use wasmtime::Engine;
 
@@ -113,8 +114,14 @@ fn read_error(error: RewriteError) -> ReadError {
 }
 
 fn check_imports(rules: &Rules, rewritten: &Rewritten) -> Result<(), Refusal> {
+    let mut types = BTreeMap::new();
     for import in &rewritten.facts.imports {
         let ty = host::signature_of(&import.signature);
+        let before = types.insert((&import.module, &import.name), &import.signature);
+        if before.is_some_and(|before| *before != import.signature) {
+            let why = format!("import {}.{} has two types", import.module, import.name);
+            return Err(Refusal::new(RefusalCode::NotAllowed, why));
+        }
         if host::answer(rules, &import.module, &import.name, &ty).is_none() {
             let why = format!(
                 "import {}.{} ({ty}) is not part of format {}; the module's imports decide its format, \
@@ -128,10 +135,8 @@ fn check_imports(rules: &Rules, rewritten: &Rewritten) -> Result<(), Refusal> {
 }
 
 fn check_exports(rules: &Rules, rewritten: &Rewritten) -> Result<(), Refusal> {
-    let exports = &rewritten.facts.exports;
-    let has = |name: &str| exports.iter().any(|export| export.name == name);
-    let Some(name) = abi::missing(rules, has) else { return Ok(()) };
-    let why = format!("a module of format {} must export {name}", rules.name);
+    let Some(wanted) = abi::missing(rules, &rewritten.facts.exports) else { return Ok(()) };
+    let why = format!("a module of format {} must export {wanted}", rules.name);
     Err(Refusal::new(RefusalCode::Malformed, why))
 }
 

@@ -1,6 +1,7 @@
 //! A process's state as data: memory, mutable globals, and what the reference keeps outside both.
 
 use crate::formats::{Abi, Rules};
+use crate::limits;
 use crate::posix::Posix;
 use crate::rewrite::{Facts, ValType};
 use drivebay_disk::{
@@ -125,7 +126,8 @@ fn check_header(found: &Header, own: &Header) -> Result<(), MountError> {
 /// The length of a memory must be one that the module could have.
 pub(crate) fn check_memory(len: u64, facts: &Facts) -> Result<(), MountError> {
     let pages = len / WASM_PAGE;
-    let fits = facts.memory.max_pages.is_none_or(|max| pages <= max);
+    let most = limits::memory_max(facts.memory.memory64);
+    let fits = len <= most && facts.memory.max_pages.is_none_or(|max| pages <= max);
     if !len.is_multiple_of(WASM_PAGE) || pages < facts.memory.min_pages || !fits {
         let (min, max) = (facts.memory.min_pages, facts.memory.max_pages);
         return refuse(&format!(

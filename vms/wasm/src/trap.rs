@@ -70,6 +70,9 @@ pub(crate) fn classify(error: &wasmtime::Error) -> Result<Fault, HostError> {
             Stop::Host(error) => Err(error.clone()),
         };
     }
+    if let Some(error) = error.downcast_ref::<HostError>() {
+        return Err(error.clone());
+    }
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return classify_trap(*trap);
     }
@@ -141,5 +144,14 @@ mod tests {
         let error = wasmtime::Error::new(Stop::Host(HostError::Exhausted { what: "memory" }));
         assert!(classify(&error).is_err());
         assert!(classify(&wasmtime::Error::msg("anything else")).is_err());
+        // Whoever wraps it: it stays what it is.
+        let wrapped = [
+            wasmtime::Error::new(Stop::Host(HostError::Exhausted { what: "memory" }))
+                .context(wasmtime::Error::msg("growth failed")),
+            wasmtime::Error::new(HostError::Exhausted { what: "memory" }),
+        ];
+        for error in wrapped {
+            assert!(matches!(classify(&error), Err(HostError::Exhausted { .. })), "{error:?}");
+        }
     }
 }

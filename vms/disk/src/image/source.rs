@@ -102,6 +102,14 @@ impl DirtySet {
         Self(Dirty::All)
     }
 
+    /// The page indexes that may have changed, increasing; `None` if it may be any.
+    pub fn pages(&self) -> Option<&[u64]> {
+        match &self.0 {
+            Dirty::All => None,
+            Dirty::These(pages) => Some(pages),
+        }
+    }
+
     /// At most these page indexes changed, in any order.
     pub fn from_pages(pages: impl IntoIterator<Item = u64>) -> Self {
         let mut pages: Vec<u64> = pages.into_iter().collect();

@@ -6,7 +6,6 @@
 use crate::host::{Action, Asyncify, Cx, Out, stopped};
 use crate::live::Live;
 use crate::trap::Stop;
-use drivebay_disk::bug;
 use wasmtime::Val;
 
 /// Bytes of guest memory that an unwound stack may take.
@@ -52,6 +51,14 @@ fn export(cx: &mut Cx<'_>, name: &str, args: &[Val]) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Outside `handle` nobody rewinds a guest, and nothing of an unwinding may outlive a call.
+pub(super) fn settled(live: &Live) -> Result<(), Stop> {
+    match live.store.data().asyncify {
+        Asyncify::Normal => Ok(()),
+        _ => Err(Stop::trapped("the guest waits where nobody rewinds it")),
+    }
+}
+
 /// Calls `handle` until it returns for good: each time it comes back unwound, does what it waits for and
 /// rewinds it.
 pub(super) fn call(live: &mut Live, handle: &str, args: &[Val]) -> wasmtime::Result<Option<Val>> {
@@ -75,7 +82,7 @@ pub(super) fn call(live: &mut Live, handle: &str, args: &[Val]) -> wasmtime::Res
         };
         result = live.call_export(handle, &again)?;
         if matches!(live.store.data().asyncify, Asyncify::Rewinding { .. }) {
-            return Err(Stop::Host(bug!("a rewound guest never reached its import")).into());
+            return Err(Stop::trapped("a rewound guest never reached its import").into());
         }
     }
 }

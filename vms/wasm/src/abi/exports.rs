@@ -3,7 +3,7 @@
 use crate::formats::{Abi, Rules};
 use crate::host::{Guest, World};
 use crate::posix::Flavor;
-use crate::rewrite;
+use crate::rewrite::{self, ExportFact, ExportKind};
 use drivebay_disk::{HostError, bug};
 use wasmtime::{Instance, Store};
 
@@ -65,18 +65,23 @@ impl Names {
     }
 }
 
-/// The first export that modules of this format must have and this one has not.
-pub(crate) fn missing(rules: &Rules, has: impl Fn(&str) -> bool) -> Option<&'static str> {
+/// The first export that modules of this format must have and this one has not. Parameters and results
+/// are not looked at: the reference does not either, and a call of another type has a verdict.
+pub(crate) fn missing(rules: &Rules, exports: &[ExportFact]) -> Option<String> {
     let names = Names::of(rules);
+    let is_memory = |kind: &ExportKind| matches!(kind, ExportKind::Memory);
+    if !exports.iter().any(|export| export.name == names.memory && is_memory(&export.kind)) {
+        return Some(format!("the memory {}", names.memory));
+    }
     let stack = [names.stack_save, names.stack_restore, names.stack_alloc];
     let needed: Vec<&'static str> = match rules.abi {
-        Abi::Loader(_) => {
-            [names.memory, names.handle, names.ctors].into_iter().chain(stack).collect()
-        }
-        Abi::HyperBeam => vec![names.memory, names.handle, names.malloc],
-        Abi::Clean => vec![names.memory, names.handle, "alloc"],
+        Abi::Loader(_) => [names.handle, names.ctors].into_iter().chain(stack).collect(),
+        Abi::HyperBeam => vec![names.handle, names.malloc],
+        Abi::Clean => vec![names.handle, "alloc"],
     };
-    needed.into_iter().find(|name| !has(name))
+    let is_function = |kind: &ExportKind| matches!(kind, ExportKind::Func(_));
+    let has = |name: &str| exports.iter().any(|e| e.name == name && is_function(&e.kind));
+    needed.into_iter().find(|name| !has(name)).map(|name| format!("the function {name}"))
 }
 
 /// The handles of a new instance.

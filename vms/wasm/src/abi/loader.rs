@@ -5,13 +5,13 @@ use super::exports::Names;
 use super::{answer_text, asyncify, pointer, put};
 use crate::decode::{self, Answer};
 use crate::formats::Rules;
-use crate::host::number;
+use crate::host::{World, number};
 use crate::live::Live;
 use crate::posix::Flavor;
 use crate::state::WASM_PAGE;
 use crate::trap::Stop;
-use drivebay_disk::Call;
-use wasmtime::Val;
+use drivebay_disk::{Call, HostError};
+use wasmtime::{Memory, StoreContextMut, Val};
 
 /// Debug builds check that nothing overran the stack's end, and that nothing wrote to address 0.
 const COOKIES: [u32; 2] = [0x0213_5467, 0x89BA_CDFE];
@@ -59,7 +59,7 @@ fn main(live: &mut Live, args: &[&str]) -> wasmtime::Result<()> {
             let at = stack_alloc(live, arg.len() as u64 + 1)?;
             put(live, at, &[arg.as_bytes(), &[0]].concat())?;
             put(live, slot, &u32::try_from(at).unwrap_or(0).to_le_bytes())?;
-            slot += 4;
+            slot = slot.saturating_add(4);
         }
         put(live, slot, &[0; 4])?;
     }
@@ -85,7 +85,7 @@ fn cookie_place(live: &mut Live, flavor: Flavor) -> wasmtime::Result<u64> {
 fn write_cookies(live: &mut Live, flavor: Flavor) -> wasmtime::Result<()> {
     let at = cookie_place(live, flavor)?;
     put(live, at, &COOKIES[0].to_le_bytes())?;
-    put(live, at + 4, &COOKIES[1].to_le_bytes())?;
+    put(live, at.saturating_add(4), &COOKIES[1].to_le_bytes())?;
     put(live, 0, &COOKIE_AT_ZERO.to_le_bytes())
 }
 
@@ -96,7 +96,7 @@ fn check_cookies(live: &mut Live, flavor: Flavor) -> wasmtime::Result<()> {
         let at = usize::try_from(at).ok()?;
         Some(u32::from_le_bytes(*memory.get(at..)?.first_chunk::<4>()?))
     };
-    let whole = [word(at), word(at + 4)] == COOKIES.map(Some);
+    let whole = [word(at), word(at.saturating_add(4))] == COOKIES.map(Some);
     if whole && word(0) == Some(COOKIE_AT_ZERO) {
         return Ok(());
     }
@@ -163,7 +163,7 @@ pub(crate) fn heap_max(rules: &Rules) -> u64 {
 
 /// Sizes that the loader tries, in order, when a guest asks for `wanted` bytes: a fifth more than it has,
 /// then a tenth, then a twentieth.
-pub(crate) fn growth(old: u64, wanted: u64, max: u64) -> impl Iterator<Item = u64> {
+fn growth(old: u64, wanted: u64, max: u64) -> impl Iterator<Item = u64> {
     [1u32, 2, 4].into_iter().map(move |cut| {
         // Doubles, as the reference computes it: sizes are far below 2^53.
         let over = old as f64 * (1.0 + 0.2 / f64::from(cut));
@@ -176,9 +176,30 @@ pub(crate) fn growth(old: u64, wanted: u64, max: u64) -> impl Iterator<Item = u6
     })
 }
 
-/// The size that a memory of `old` bytes is grown to for an image of `wanted` bytes.
-pub(crate) fn grown(rules: &Rules, old: u64, wanted: u64) -> u64 {
-    growth(old, wanted, heap_max(rules)).next().unwrap_or(wanted)
+/// Grows a memory for `wanted` bytes, by the first of the loader's steps that the module's maximum allows.
+/// `false` if none is, or if the loader's own maximum is below.
+pub(crate) fn resize(
+    mut store: StoreContextMut<'_, World>,
+    memory: Memory,
+    wanted: u64,
+) -> Result<bool, Stop> {
+    let max = heap_max(store.data().rules);
+    let declared = memory.ty(&store).maximum().unwrap_or(u64::MAX);
+    let old = memory.data_size(&store) as u64;
+    if wanted > max {
+        return Ok(false);
+    }
+    for size in growth(old, wanted, max) {
+        // A request below what is there already asks for nothing, as the reference computes it.
+        let more = size.saturating_sub(old).div_ceil(WASM_PAGE);
+        if old / WASM_PAGE + more > declared {
+            continue;
+        }
+        let grown = memory.grow(&mut store, more);
+        grown.map_err(|_| Stop::Host(HostError::Exhausted { what: "memory for a guest" }))?;
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod loader;
 
 pub(crate) use asyncify::wait;
 pub(crate) use exports::{guest, missing};
-pub(crate) use loader::{PROGRAM, grown, growth, heap_max};
+pub(crate) use loader::{PROGRAM, heap_max, resize};
 
 use crate::decode::Answer;
 use crate::formats::Abi;
@@ -24,15 +24,20 @@ pub(crate) fn evaluate(live: &mut Live, call: &Arc<Call>) -> wasmtime::Result<An
     fits_memory(live)?;
     if live.stage != Stage::Booted {
         boot(live)?;
+        asyncify::settled(live)?;
+        // An exit that ended `main` has left its frames in the count.
+        live.reset_depth()?;
         live.lay_adopted()?;
         live.stage = Stage::Booted;
     }
     live.reset_gas()?;
-    match live.store.data().rules.abi {
+    let answer = match live.store.data().rules.abi {
         Abi::Loader(flavor) => loader::evaluate(live, flavor, call),
         Abi::HyperBeam => hyperbeam::evaluate(live, call),
         Abi::Clean => clean::evaluate(live, call),
-    }
+    }?;
+    asyncify::settled(live)?;
+    Ok(answer)
 }
 
 /// A module that starts with more memory than its process may use cannot run.

@@ -2,6 +2,7 @@
 
 use super::cx::{Args, Cx, Out};
 use super::{Row, row};
+use crate::limits::PRINTED_BYTES;
 use crate::trap::Stop;
 use drivebay_disk::{FaultCode, Resource};
 
@@ -57,8 +58,8 @@ fn fd_write(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
     }
     let mut total = 0u64;
     for (at, len) in cx.iovecs(args.ptr(1), args.ptr(2))? {
-        let text = cx.slice(at, len)?.to_vec();
-        cx.run()?.print_stream(fd, &text);
+        let (text, run) = cx.slice_and_run(at, len)?;
+        run.print_stream(fd, text);
         total = total.saturating_add(len);
     }
     cx.put_ptr(args.ptr(3), total)?;
@@ -151,8 +152,11 @@ fn size(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
 }
 
 fn log(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
-    let text = cx.slice(args.ptr(0), args.ptr(1))?.to_vec();
-    cx.run()?.print(&String::from_utf8_lossy(&text));
+    let (text, run) = cx.slice_and_run(args.ptr(0), args.ptr(1))?;
+    // A longer one would not be kept anyway.
+    if text.len() < PRINTED_BYTES {
+        run.print(&String::from_utf8_lossy(text));
+    }
     Ok(Out::None)
 }
 

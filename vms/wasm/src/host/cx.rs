@@ -7,7 +7,8 @@ use crate::trap::Stop;
 use drivebay_disk::{Call, FaultCode, Host, HostError, Limits, bug};
 use std::sync::Arc;
 use wasmtime::{
-    AsContextMut, Caller, Func, Global, Memory, ResourceLimiter, StoreContextMut, Table, Val,
+    AsContextMut, Caller, Func, FuncType, Global, Memory, ResourceLimiter, StoreContextMut, Table,
+    Val, ValType,
 };
 
 /// What a store knows besides the guest's memory and globals.
@@ -21,10 +22,6 @@ pub(crate) struct World {
     pub(crate) asyncify: Asyncify,
     /// The call being evaluated; `None` at rest.
     pub(crate) run: Option<Run>,
-    /// Set when the host itself had no memory to give.
-    pub(crate) starved: bool,
-    /// Set when the guest asked for memory beyond its limit.
-    pub(crate) grew_too_far: bool,
 }
 
 /// The call being evaluated.
@@ -72,10 +69,10 @@ impl Run {
         self.printed
     }
 
-    /// Keeps a printed line, as far as the bound allows.
+    /// Keeps a printed line, as far as the bound allows. An empty line counts too.
     pub(crate) fn print(&mut self, line: &str) {
         let room = limits::PRINTED_BYTES.saturating_sub(self.printed_bytes);
-        if line.len() <= room {
+        if line.len() < room {
             self.printed_bytes += line.len() + 1;
             self.printed.push(line.to_owned());
         }
@@ -129,20 +126,14 @@ impl ResourceLimiter for World {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        // Past the limit or the declared maximum is the guest's affair, and answers -1.
         let limit = self.run.as_ref().map_or(u64::MAX, |run| run.limits.memory_bytes);
-        let within = desired as u64 <= limit && maximum.is_none_or(|maximum| desired <= maximum);
-        self.grew_too_far |= !within;
-        Ok(within)
+        Ok(desired as u64 <= limit && maximum.is_none_or(|maximum| desired <= maximum))
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        // Past the declared maximum is the guest's affair and answers -1; what passed
-        // `memory_growing` and failed all the same is a host without memory.
-        if self.grew_too_far {
-            self.grew_too_far = false;
-            return Ok(());
-        }
-        self.starved = true;
+        // The engine asks `memory_growing` first, and comes here only with what it allowed: the host
+        // has no memory.
         Err(wasmtime::Error::new(Stop::Host(HostError::Exhausted { what: "memory" }))
             .context(error))
     }
@@ -292,6 +283,20 @@ impl<'a> Cx<'a> {
         Ok((window(bytes, at, len)?, &mut world.posix))
     }
 
+    /// Memory and the call being evaluated at once.
+    pub(crate) fn slice_and_run(
+        &mut self,
+        at: u64,
+        len: u64,
+    ) -> Result<(&mut [u8], &mut Run), Stop> {
+        self.charge(limits::fuel_for_bytes(len))?;
+        let memory = self.memory()?;
+        let (bytes, world) = memory.data_and_store_mut(&mut self.caller);
+        let run =
+            world.run.as_mut().ok_or_else(|| Stop::Host(bug!("guest runs outside a call")))?;
+        Ok((window(bytes, at, len)?, run))
+    }
+
     /// Writes `bytes` at `at`.
     pub(crate) fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Stop> {
         self.slice(at, bytes.len() as u64)?.copy_from_slice(bytes);
@@ -366,9 +371,38 @@ impl<'a> Cx<'a> {
         Ok(pairs)
     }
 
-    /// Calls a function of the guest with numbers of the format's width.
+    /// Calls a function of the guest from within an import. The host's frames between count as depth: a
+    /// guest could come back through the host over and over.
     pub(crate) fn call(&mut self, func: &Func, args: &[Val]) -> wasmtime::Result<Option<Val>> {
-        call(&mut self.caller, func, args)
+        let depth = self.deeper()?;
+        let result = call(&mut self.caller, func, args)?;
+        self.set_depth(depth)?;
+        Ok(result)
+    }
+
+    /// Counts the host's own frames in the guest's depth; the depth before.
+    pub(crate) fn deeper(&mut self) -> Result<i32, Stop> {
+        let guest = self.guest()?;
+        let (Some(depth), Some(limit)) = (guest.depth, guest.depth_limit) else {
+            return Err(Stop::Host(bug!("module without a depth meter")));
+        };
+        let mut store = self.store();
+        let (Val::I32(now), Val::I32(limit)) = (depth.get(&mut store), limit.get(&mut store))
+        else {
+            return Err(Stop::Host(bug!("depth meter of another type")));
+        };
+        let deeper = now.saturating_add(limits::INVOKE_UNITS);
+        if deeper.cast_unsigned() > limit.cast_unsigned() {
+            return Err(super::too_deep());
+        }
+        self.set_depth(deeper)?;
+        Ok(now)
+    }
+
+    /// Puts the depth back that [`Cx::deeper`] found.
+    pub(crate) fn set_depth(&mut self, value: i32) -> Result<(), Stop> {
+        let Some(depth) = self.guest()?.depth else { return Ok(()) };
+        depth.set(self.store(), Val::I32(value)).map_err(|e| Stop::Host(bug!("depth meter: {e}")))
     }
 
     /// A number in the format's width.
@@ -396,11 +430,28 @@ pub(crate) fn call(
     let Some(results) = results.get_mut(..ty.results().len()) else {
         return Err(Stop::trapped("an export of the module returns several values").into());
     };
-    if ty.params().len() != args.len() {
+    if !takes(&ty, args) {
         return Err(Stop::Fault(FaultCode::NoEntry, "an export has other parameters".into()).into());
     }
     func.call(&mut store, args, results)?;
     Ok(results.first().copied())
+}
+
+/// Whether a function takes just these arguments. The engine's own check is an error without a name.
+pub(crate) fn takes(ty: &FuncType, args: &[Val]) -> bool {
+    ty.params().len() == args.len() && ty.params().zip(args).all(|(ty, arg)| is_of(arg, &ty))
+}
+
+/// Whether a value is a number of that type.
+pub(crate) fn is_of(value: &Val, ty: &ValType) -> bool {
+    matches!(
+        (ty, value),
+        (ValType::I32, Val::I32(_))
+            | (ValType::I64, Val::I64(_))
+            | (ValType::F32, Val::F32(_))
+            | (ValType::F64, Val::F64(_))
+            | (ValType::V128, Val::V128(_))
+    )
 }
 
 /// A number in the width of a format.

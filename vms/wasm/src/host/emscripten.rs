@@ -8,9 +8,7 @@ use super::{Row, row};
 use super::{files, time, weave};
 use crate::abi;
 use crate::posix::{self, Flavor};
-use crate::state::WASM_PAGE;
 use crate::trap::Stop;
-use drivebay_disk::HostError;
 
 const ENOSYS: i32 = 52;
 const WASI: &str = "wasi_snapshot_preview1";
@@ -172,25 +170,8 @@ fn memcpy(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
 
 /// Grows the memory by the loader's own steps; 0 if the module's maximum forbids them all.
 fn resize_heap(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
-    let wanted = args.ptr(0);
-    let max = abi::heap_max(cx.world().rules);
     let memory = cx.guest()?.memory;
-    let declared = memory.ty(cx.store()).maximum().unwrap_or(u64::MAX);
-    let old = memory.data_size(cx.store()) as u64;
-    if wanted > max {
-        return Ok(Out::I32(0));
-    }
-    for size in abi::growth(old, wanted, max) {
-        // A request below what is there already asks for nothing, as the reference computes it.
-        let more = size.saturating_sub(old).div_ceil(WASM_PAGE);
-        if old / WASM_PAGE + more > declared {
-            continue;
-        }
-        let grown = memory.grow(cx.store(), more);
-        grown.map_err(|_| Stop::Host(HostError::Exhausted { what: "memory for a guest" }))?;
-        return Ok(Out::I32(1));
-    }
-    Ok(Out::I32(0))
+    Ok(Out::I32(i32::from(abi::resize(cx.store(), memory, args.ptr(0))?)))
 }
 
 /// The gas so far, as JavaScript's `|0` has it.

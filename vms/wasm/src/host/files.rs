@@ -1,6 +1,7 @@
 //! System calls on files: arguments out of guest memory, results back into it.
 
 use super::cx::{Args, Cx, Out};
+use crate::limits;
 use crate::posix::{Abort, Answer, Flavor, Posix, Stat, Sys, negative, positive};
 use crate::trap::Stop;
 
@@ -19,9 +20,29 @@ fn flavor(cx: &mut Cx<'_>) -> Flavor {
     cx.posix().flavor()
 }
 
-/// The path at argument `at`.
+/// The path at argument `at`; the descriptor that it is relative to stands before it.
 fn path(cx: &mut Cx<'_>, args: Args<'_>, at: usize) -> Result<Vec<u8>, Stop> {
-    cx.c_string(args.ptr(at), PATH_BYTES)
+    let path = cx.c_string(args.ptr(at), PATH_BYTES)?;
+    let dir = at.checked_sub(1).map_or(0, |dir| cx.posix().path_len(args.i32(dir)));
+    charge_path(cx, dir + path.len() as u64)?;
+    Ok(path)
+}
+
+/// Charges for looking up a path of so many bytes.
+pub(super) fn charge_path(cx: &mut Cx<'_>, bytes: u64) -> Result<(), Stop> {
+    cx.charge(bytes * limits::PATH_BYTE_FUEL)
+}
+
+/// Charges for a look through all open descriptors.
+pub(super) fn charge_open_files(cx: &mut Cx<'_>) -> Result<(), Stop> {
+    let open = cx.posix().open_files();
+    cx.charge(open * limits::OPEN_FILE_FUEL)
+}
+
+/// Charges for looking up the path that a descriptor was opened by.
+fn charge_path_of(cx: &mut Cx<'_>, fd: i32) -> Result<(), Stop> {
+    let bytes = cx.posix().path_len(fd);
+    charge_path(cx, bytes)
 }
 
 /// A call on the file world, as a `__syscall_*` import answers it. Format 1 has no files: 0 to all.
@@ -39,6 +60,7 @@ fn fd_call(cx: &mut Cx<'_>, run: impl FnOnce(&mut Posix) -> Sys<()>) -> Result<O
 
 pub(super) fn openat(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
     let path = path(cx, args, 1)?;
+    charge_open_files(cx)?;
     let mode = if args.ptr(3) == 0 { 0 } else { cx.get_i32(args.ptr(3))? };
     call(cx, |posix| posix.openat(args.i32(0), &path, args.i32(2), mode.cast_unsigned()))
 }
@@ -83,14 +105,16 @@ pub(super) fn fchown32(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
 
 pub(super) fn ftruncate64(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
     let len = if args.0.len() == 3 { args.halves(1) } else { args.i64(1) };
+    charge_path_of(cx, args.i32(0))?;
     // Growing a file takes memory of the host: charged as if it were written.
     let now = cx.posix().fstat64(args.i32(0)).map_or(0, |stat| stat.size);
     let more = u64::try_from(len).unwrap_or(0).saturating_sub(now);
-    cx.charge(crate::limits::fuel_for_bytes(more))?;
+    cx.charge(limits::fuel_for_bytes(more))?;
     call(cx, |posix| posix.ftruncate64(args.i32(0), len))
 }
 
 pub(super) fn dup3(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
+    charge_open_files(cx)?;
     call(cx, |posix| posix.dup3(args.i32(0), args.i32(1), args.i32(2)))
 }
 
@@ -147,6 +171,7 @@ pub(super) fn newfstatat(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
 }
 
 pub(super) fn fstat64(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
+    charge_path_of(cx, args.i32(0))?;
     let stat = cx.posix().fstat64(args.i32(0));
     put_stat(cx, args.ptr(1), stat)
 }
@@ -195,6 +220,7 @@ pub(super) fn fcntl64(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
     if flavor(cx) == Flavor::Fmt1 {
         return Ok(Out::I32(0));
     }
+    charge_open_files(cx)?;
     let (command, varargs) = (args.i32(1), args.ptr(2));
     let wanted = cx.posix().fcntl_has_argument(command);
     let argument = if wanted { cx.get_i32(varargs)? } else { 0 };
@@ -215,6 +241,8 @@ pub(super) fn fd_write(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
     if let Err(fail) = cx.posix().fd_check(fd) {
         return Ok(Out::I32(positive(Err(fail))?));
     }
+    let gap = cx.posix().gap(fd);
+    cx.charge(gap / limits::HOST_BYTES_PER_FUEL)?;
     let mut total = 0u64;
     for (at, len) in cx.iovecs(args.ptr(1), args.ptr(2))? {
         let (bytes, posix) = cx.slice_and_posix(at, len)?;
@@ -261,6 +289,7 @@ pub(super) fn fd_seek(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
 }
 
 pub(super) fn fd_close(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
+    charge_open_files(cx)?;
     fd_call(cx, |posix| posix.fd_close(args.i32(0)))
 }
 
@@ -287,6 +316,8 @@ pub(super) fn fd_fdstat_get(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop
 /// `(length, protection, flags, fd, offset, allocated)`: the file's bytes in memory of the guest's own.
 pub(super) fn mmap(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
     let range = (args.ptr(4), args.ptr(0));
+    let (rest, _) = cx.posix().around(args.i32(3), range.0);
+    cx.charge(limits::fuel_for_bytes(rest.min(range.1)))?;
     let bytes = match cx.posix().mmap(args.i32(3), range, args.i32(1), args.i32(2)) {
         Ok(bytes) => bytes,
         Err(fail) => return Ok(Out::I32(negative(Err(fail))?)),
@@ -318,6 +349,8 @@ pub(super) fn munmap(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
     if !written {
         return Ok(Out::I32(0));
     }
+    let (_, gap) = cx.posix().around(fd, args.ptr(5));
+    cx.charge(gap / limits::HOST_BYTES_PER_FUEL)?;
     let (bytes, posix) = cx.slice_and_posix(args.ptr(0), args.ptr(1))?;
     let result: Sys<i32> = posix.write_back(fd, args.ptr(5), bytes).map(|()| 0);
     Ok(Out::I32(negative(result)?))

@@ -19,8 +19,8 @@ pub(super) const ROWS: &[Row] = &[
 fn fd_write(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
     let mut total = 0u64;
     for (at, len) in cx.iovecs(args.ptr(1), args.ptr(2))? {
-        let text = cx.slice(at, len)?.to_vec();
-        cx.run()?.print_stream(args.i32(0), &text);
+        let (text, run) = cx.slice_and_run(at, len)?;
+        run.print_stream(args.i32(0), text);
         total = total.saturating_add(len);
     }
     cx.put_ptr(args.ptr(3), total)?;

@@ -1,8 +1,7 @@
 //! `invoke_*`: emscripten's setjmp. The host calls back through the guest's table and catches
 //! `longjmp`, and nothing else: out of fuel and host errors pass through.
 
-use super::cx::{Cx, Guest};
-use crate::limits;
+use super::cx::{Cx, Guest, is_of, takes};
 use crate::trap::Stop;
 use drivebay_disk::bug;
 use wasmtime::{Func, Ref, Val};
@@ -23,16 +22,16 @@ pub(crate) fn invoke(
 ) -> wasmtime::Result<()> {
     cx.charge_call()?;
     let guest = cx.guest()?;
+    let depth = cx.deeper()?;
     let saved = save_stack(cx, &guest)?;
-    let depth = enter(cx, &guest)?;
     let done = call_target(cx, &guest, dyn_call, params, results);
     let Err(error) = done else {
-        return set_depth(cx, &guest, depth);
+        return Ok(cx.set_depth(depth)?);
     };
     if !matches!(error.downcast_ref::<Stop>(), Some(Stop::LongJump)) {
         return Err(error);
     }
-    set_depth(cx, &guest, depth)?;
+    cx.set_depth(depth)?;
     // A call that was cut short has written no results: they are the zeros they came as.
     land(cx, &guest, saved)
 }
@@ -53,30 +52,6 @@ fn land(cx: &mut Cx<'_>, guest: &Guest, saved: Val) -> wasmtime::Result<()> {
 
 fn no_export(name: &str) -> Stop {
     Stop::trapped(format!("the module has no {name} to land a longjmp with"))
-}
-
-/// Counts the host's own frames in the guest's depth; the depth before.
-fn enter(cx: &mut Cx<'_>, guest: &Guest) -> wasmtime::Result<i32> {
-    let (Some(depth), Some(limit)) = (guest.depth, guest.depth_limit) else {
-        return Err(Stop::Host(bug!("module without a depth meter")).into());
-    };
-    let mut store = cx.store();
-    let (Val::I32(now), Val::I32(limit)) = (depth.get(&mut store), limit.get(&mut store)) else {
-        return Err(Stop::Host(bug!("depth meter of another type")).into());
-    };
-    let deeper = now.saturating_add(limits::INVOKE_UNITS);
-    if deeper.cast_unsigned() > limit.cast_unsigned() {
-        return Err(super::too_deep().into());
-    }
-    depth.set(&mut store, Val::I32(deeper))?;
-    Ok(now)
-}
-
-fn set_depth(cx: &mut Cx<'_>, guest: &Guest, value: i32) -> wasmtime::Result<()> {
-    match guest.depth {
-        Some(depth) => depth.set(cx.store(), Val::I32(value)),
-        None => Ok(()),
-    }
 }
 
 fn call_target(
@@ -110,19 +85,12 @@ fn table_entry(cx: &mut Cx<'_>, guest: &Guest, index: u32) -> Result<Func, Stop>
     }
 }
 
+/// A signature that is not what the import says is a trap, as an indirect call makes it.
 fn check(cx: &mut Cx<'_>, target: &Func, args: &[Val], results: &[Val]) -> Result<(), Stop> {
     let ty = target.ty(cx.store());
-    let same = ty.params().len() == args.len()
+    // The results are zeros of the import's types.
+    let same = takes(&ty, args)
         && ty.results().len() == results.len()
-        && ty.params().zip(args).all(|(ty, arg)| {
-            // Numbers only: their types say all.
-            matches!(
-                (ty, arg),
-                (wasmtime::ValType::I32, Val::I32(_))
-                    | (wasmtime::ValType::I64, Val::I64(_))
-                    | (wasmtime::ValType::F32, Val::F32(_))
-                    | (wasmtime::ValType::F64, Val::F64(_))
-            )
-        });
+        && ty.results().zip(results).all(|(ty, zero)| is_of(zero, &ty));
     if same { Ok(()) } else { Err(Stop::trapped("null function or function signature mismatch")) }
 }

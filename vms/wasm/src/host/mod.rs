@@ -19,6 +19,7 @@ use crate::formats::{Abi, Rules};
 use crate::rewrite;
 use crate::trap::Stop;
 pub(crate) use crate::trap::stopped;
+use std::collections::BTreeSet;
 use wasmtime::{Caller, FuncType, Linker, Val, ValType};
 
 /// The host's side of an import.
@@ -141,9 +142,14 @@ pub(crate) fn link(
     module: &wasmtime::Module,
 ) -> wasmtime::Result<Linker<World>> {
     let mut linker = Linker::new(module.engine());
+    let mut defined = BTreeSet::new();
     for import in module.imports() {
         let Some(ty) = import.ty().func().cloned() else { continue };
         let (home, name) = (import.module(), import.name());
+        // The reader refuses one name of two types, so what is here a second time is the same.
+        if !defined.insert((home, name)) {
+            continue;
+        }
         let found = answer(rules, home, name, &signature(&ty));
         let Some(found) = found else {
             wasmtime::bail!("import {home}.{name} was not refused when the module was read");
@@ -199,3 +205,6 @@ fn zero(ty: &FuncType, results: &mut [Val]) {
         *slot = Val::default_for_ty(&ty).unwrap_or(Val::I32(0));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! WeaveDrive: files that come from the network, by imports that wait.
 
 use super::cx::{Action, Args, Cx, Out};
+use super::files;
 use crate::abi;
 use crate::live::Live;
 use crate::posix::{WeaveFail, WeaveSource};
@@ -11,6 +12,7 @@ use drivebay_disk::{Host, HostError, Resource, bug};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 use std::sync::Arc;
+use wasmtime::AsContextMut;
 
 /// One more than the longest path that is looked at.
 const PATH_BYTES: usize = 4097;
@@ -19,6 +21,8 @@ const HEADER_BYTES: u64 = 64 << 20;
 
 pub(super) fn open(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
     let path = cx.c_string(args.ptr(0), PATH_BYTES)?;
+    files::charge_path(cx, path.len() as u64)?;
+    files::charge_open_files(cx)?;
     abi::wait(cx, Action::Open(path))
 }
 
@@ -28,6 +32,7 @@ pub(super) fn read(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
 }
 
 pub(super) fn close(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
+    files::charge_open_files(cx)?;
     abi::wait(cx, Action::Close(args.i32(0)))
 }
 
@@ -35,16 +40,20 @@ pub(super) fn close(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
 pub(crate) fn act(live: &mut Live, action: &Action) -> Result<i32, Stop> {
     let world = live.store.data_mut();
     let run = world.run.as_ref().ok_or_else(|| Stop::Host(bug!("guest waits outside a call")))?;
-    let mut source = Source(Arc::clone(&run.host));
+    let mut source = Source { host: Arc::clone(&run.host), header_bytes: 0 };
     match action {
-        Action::Open(path) => world.posix.weave_open(path, &mut source).map_err(stop),
+        Action::Open(path) => {
+            let fd = world.posix.weave_open(path, &mut source).map_err(stop)?;
+            // Its size is known only now; a header is parsed, kept and seldom large.
+            super::charge(&mut live.store.as_context_mut(), source.header_bytes)?;
+            Ok(fd)
+        }
         Action::Close(fd) => Ok(world.posix.weave_close(*fd)?),
         Action::Read { fd, at, len } => {
             let room = live.guest.memory.data_size(&live.store) as u64;
             let len = (*len).min(room.saturating_sub(*at));
             let fuel = crate::limits::fuel_for_bytes(len);
-            let mut store = wasmtime::AsContextMut::as_context_mut(&mut live.store);
-            super::charge(&mut store, fuel)?;
+            super::charge(&mut live.store.as_context_mut(), fuel)?;
             let read =
                 live.store.data_mut().posix.weave_read(*fd, len, &mut source).map_err(stop)?;
             let memory = live.guest.memory.data_mut(&mut live.store);
@@ -67,11 +76,17 @@ fn stop(fail: WeaveFail<HostError>) -> Stop {
 }
 
 /// The host's reads as WeaveDrive's files.
-struct Source(Arc<dyn Host>);
+struct Source {
+    host: Arc<dyn Host>,
+    /// Bytes of headers that were read.
+    header_bytes: u64,
+}
 
 impl Source {
-    fn header(&self, what: &Resource) -> Result<Option<Vec<u8>>, HostError> {
-        Ok(self.0.read(what, 0..HEADER_BYTES)?.map(|data| data.bytes.to_vec()))
+    fn header(&mut self, what: &Resource) -> Result<Option<Vec<u8>>, HostError> {
+        let bytes = self.host.read(what, 0..HEADER_BYTES)?.map(|data| data.bytes.to_vec());
+        self.header_bytes += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        Ok(bytes)
     }
 }
 
@@ -92,13 +107,13 @@ impl WeaveSource for Source {
     }
 
     fn data_size(&mut self, id: &str) -> Result<Option<u64>, HostError> {
-        let data = self.0.read(&Resource::Data(id.to_owned()), 0..0)?;
+        let data = self.host.read(&Resource::Data(id.to_owned()), 0..0)?;
         Ok(data.map(|data| data.total))
     }
 
     fn data(&mut self, id: &str, part: Range<u64>) -> Result<Vec<u8>, HostError> {
         let what = Resource::Data(id.to_owned());
-        let data = self.0.read(&what, part)?;
+        let data = self.host.read(&what, part)?;
         data.map(|data| data.bytes.to_vec()).ok_or(HostError::Unavailable { what })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::errno::{Fail, Sys, code};
 use super::fds::{ACCESS, Fd, O_APPEND, O_RDWR, O_WRONLY, Position};
-use super::limits::SAFE_INTEGER;
+use super::limits::{SAFE_INTEGER, TREE_BYTES};
 use super::tree::{Body, Device, Ino};
 use super::tty::Tty;
 use super::{Flavor, Posix};
@@ -78,6 +78,36 @@ impl Posix {
         let now = self.tick();
         self.tree.node_mut(ino)?.time = now;
         Ok(())
+    }
+
+    /// Bytes of a file that lie from `offset` on, or that are missing before it: what is copied, and what
+    /// a write there fills with zeros. A gap that cannot be filled is none.
+    pub(crate) fn around(&self, fd: i32, offset: u64) -> (u64, u64) {
+        let body = self.target(fd).and_then(|(ino, _)| self.tree.node(ino)).map(|node| &node.body);
+        let Ok(Body::File(bytes)) = body else { return (0, 0) };
+        let len = bytes.len() as u64;
+        let gap = Some(offset.saturating_sub(len)).filter(|gap| *gap <= TREE_BYTES);
+        (len.saturating_sub(offset), gap.unwrap_or(0))
+    }
+
+    /// Bytes of zeros that a write where a descriptor stands makes.
+    pub(crate) fn gap(&self, fd: i32) -> u64 {
+        match self.fds.shared(fd) {
+            Ok(shared) if shared.flags & O_APPEND == 0 => {
+                self.around(fd, shared.position.value()).1
+            }
+            _ => 0,
+        }
+    }
+
+    /// Bytes of the path that a descriptor was opened by.
+    pub(crate) fn path_len(&self, fd: i32) -> u64 {
+        self.fds.get(fd).map_or(0, |fd| fd.path.len() as u64)
+    }
+
+    /// Descriptors that are open.
+    pub(crate) fn open_files(&self) -> u64 {
+        self.fds.open.len() as u64
     }
 
     fn write_file(&mut self, fd: i32, ino: Ino, bytes: &[u8]) -> Sys<()> {

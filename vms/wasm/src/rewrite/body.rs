@@ -98,8 +98,8 @@ impl Writer<'_, '_> {
             let op = reader.read().map_err(bug)?;
             let raw = self.module.bytes.get(start..reader.original_position());
             self.operator(&op, raw.ok_or_else(|| bug("an operator outside the module"))?)?;
-            if self.out.len() > limits::BODY_BYTES {
-                let most = limits::BODY_BYTES as u64;
+            if self.out.len() > limits::NEW_BODY_BYTES {
+                let most = limits::NEW_BODY_BYTES as u64;
                 return Err(too_big("bytes of a rewritten function, at least", most + 1, most));
             }
         }

@@ -22,6 +22,8 @@ pub(super) struct Body<'a> {
     pub(super) floats: nan::Floats,
     /// It contains `memory.grow`.
     pub(super) grows: bool,
+    /// Places where control flow parts or meets.
+    pub(super) blocks: u64,
     /// The tag that each `try` catches, in the order of the `try`s.
     pub(super) tries: Vec<u32>,
 }
@@ -36,6 +38,8 @@ pub(super) struct Shared {
     pub(super) vectors: bool,
     /// Locals so far.
     locals: u64,
+    /// Blocks times locals of each body, so far.
+    webs: u64,
 }
 
 /// Validates and measures.
@@ -57,10 +61,21 @@ pub(super) fn measure<'a>(
         vectors: module.vectors,
         floats: nan::Floats::default(),
         grows: false,
+        // The body itself is one.
+        blocks: 1,
         tries: Vec::new(),
     };
     operators(&mut body, &mut validator, rules)?;
     let locals = u64::from(validator.len_locals());
+    let web = body.blocks.saturating_mul(locals);
+    module.webs = module.webs.saturating_add(web);
+    if web > limits::BODY_WEB {
+        return Err(too_big("blocks times locals of a function", web, limits::BODY_WEB));
+    }
+    if module.webs > limits::ALL_WEBS {
+        let what = "blocks times locals of all functions, at least";
+        return Err(too_big(what, module.webs, limits::ALL_WEBS));
+    }
     module.locals = module.locals.saturating_add(locals);
     if module.locals > limits::ALL_LOCALS {
         return Err(too_big(
@@ -115,6 +130,16 @@ impl Body<'_> {
     fn see(&mut self, op: &Operator<'_>) {
         self.floats.see(op);
         self.grows |= matches!(op, Operator::MemoryGrow { .. });
+        self.blocks += u64::from(matches!(
+            op,
+            Operator::Block { .. }
+                | Operator::Loop { .. }
+                | Operator::If { .. }
+                | Operator::Else
+                | Operator::Try { .. }
+                | Operator::Catch { .. }
+                | Operator::BrIf { .. }
+        ));
     }
 }
 

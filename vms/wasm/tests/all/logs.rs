@@ -32,12 +32,11 @@ const EVALS: &[&str] = &[
 
 fn pairs(count: u32) -> Vec<(String, String)> {
     let birth = (real::birth(), real::env());
-    let evals = (1..count)
-        .map(|nonce| {
-            let at = nonce as usize % EVALS.len();
-            let text = EVALS[at].replace('@', &(nonce + 1).to_string());
-            (real::message(nonce, "Eval", &text), real::env())
-        });
+    let evals = (1..count).map(|nonce| {
+        let at = nonce as usize % EVALS.len();
+        let text = EVALS[at].replace('@', &(nonce + 1).to_string());
+        (real::message(nonce, "Eval", &text), real::env())
+    });
     std::iter::once(birth).chain(evals).collect()
 }
 

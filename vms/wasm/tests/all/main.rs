@@ -6,6 +6,8 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 mod bombs;
+mod hard;
+mod hard_guests;
 mod hostile;
 mod logs;
 mod real;
@@ -41,6 +43,7 @@ fn main() {
     let mut trials = laws::trials(reader(EngineKind::Speed), Arc::new(roles::roles()));
     trials.push(engines_agree());
     trials.extend(bombs::trials());
+    trials.extend(hard::trials());
     trials.extend(hostile::trials());
     trials.extend(logs::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
