@@ -212,7 +212,8 @@ fn thrown_answer(thrown: &Value) -> Result<Answer, Bad> {
     let value = thrown.get("value").map(|value| Json::from(value.clone()));
     match (thrown.get("kind").and_then(Value::as_str), value) {
         (Some("value"), Some(value)) => Ok(Answer::Thrown(Some(value))),
-        (Some("Error"), _) => Ok(Answer::Thrown(None)),
+        // A module that raises nothing at all throws `undefined`, which JSON leaves out.
+        (Some("value"), None) | (Some("Error"), _) => Ok(Answer::Thrown(None)),
         _ => Err(shape("`thrown` is neither a `value` nor an `Error`")),
     }
 }

@@ -164,10 +164,19 @@ impl Live {
         let run = self.store.data_mut().run.take();
         let mut reply = Reply::default();
         let end = match answered {
-            Ok(answer) => {
-                reply = answer.reply;
-                answer.end
-            }
+            Ok(answer) => match answer.end {
+                // Its one form can be longer than what the guest wrote.
+                End::Fault(fault)
+                    if fault.payload.len() as u64 > u64::from(limits.output_bytes) =>
+                {
+                    let note = format!("the error is longer than {} bytes", limits.output_bytes);
+                    End::Fault(Fault::new(FaultCode::TooLoud, note))
+                }
+                end => {
+                    reply = answer.reply;
+                    end
+                }
+            },
             Err(error) => {
                 reply.error = error.downcast_ref::<Stop>().and_then(Stop::as_json);
                 End::Fault(trap::classify(&error)?)

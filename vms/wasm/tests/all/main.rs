@@ -7,6 +7,7 @@
 
 mod bombs;
 mod hard;
+mod hard_bounds;
 mod hard_guests;
 mod hostile;
 mod logs;
@@ -44,6 +45,7 @@ fn main() {
     trials.push(engines_agree());
     trials.extend(bombs::trials());
     trials.extend(hard::trials());
+    trials.extend(hard_bounds::trials());
     trials.extend(hostile::trials());
     trials.extend(logs::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
