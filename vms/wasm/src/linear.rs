@@ -300,6 +300,7 @@ unsafe impl Ioctl for ScanCall<'_> {
         std::ptr::from_mut(self.scan).cast()
     }
 
+    // SAFETY: the trait's caller gives what the system call returned; the pointer is not looked at.
     unsafe fn output_from_ptr(out: IoctlOutput, _: *mut c_void) -> rustix::io::Result<usize> {
         usize::try_from(out).map_err(|_| rustix::io::Errno::INVAL)
     }

@@ -22,7 +22,7 @@ fn flavor(cx: &mut Cx<'_>) -> Flavor {
 
 /// The path at argument `at`; the descriptor that it is relative to stands before it.
 fn path(cx: &mut Cx<'_>, args: Args<'_>, at: usize) -> Result<Vec<u8>, Stop> {
-    let path = cx.c_string(args.ptr(at), PATH_BYTES)?;
+    let path = super::text::path(cx, args.ptr(at), PATH_BYTES)?;
     let dir = at.checked_sub(1).map_or(0, |dir| cx.posix().path_len(args.i32(dir)));
     charge_path(cx, dir + path.len() as u64)?;
     Ok(path)

@@ -9,6 +9,7 @@ mod emscripten;
 mod files;
 mod hyperbeam;
 mod invoke;
+mod text;
 mod time;
 mod weave;
 

@@ -20,7 +20,7 @@ const PATH_BYTES: usize = 4097;
 const HEADER_BYTES: u64 = 64 << 20;
 
 pub(super) fn open(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
-    let path = cx.c_string(args.ptr(0), PATH_BYTES)?;
+    let path = super::text::path(cx, args.ptr(0), PATH_BYTES)?;
     files::charge_path(cx, path.len() as u64)?;
     files::charge_open_files(cx)?;
     abi::wait(cx, Action::Open(path))

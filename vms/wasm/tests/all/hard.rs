@@ -181,6 +181,13 @@ fn exports() -> Result<(), Failed> {
         let text = format!("(module {more} {plain})");
         cases.push((name.into(), module("wasm32-drivebay-1", &text)));
     }
+    cases.extend(loader_exports());
+    all(cases, &LIMITS)
+}
+
+/// The same of the loader's formats.
+fn loader_exports() -> Vec<(String, Module)> {
+    let mut cases = Vec::new();
     for (name, find, put) in [
         (
             "handle takes a float",
@@ -226,7 +233,7 @@ fn exports() -> Result<(), Failed> {
             module("wasm32-unknown-emscripten4", &text.replace(find, put)),
         ));
     }
-    all(cases, &LIMITS)
+    cases
 }
 
 fn twice() -> Result<(), Failed> {
@@ -249,85 +256,88 @@ fn twice() -> Result<(), Failed> {
     all(vec![("meters".into(), module("wasm32-drivebay-1", meters))], &LIMITS)
 }
 
+const OPEN: &str = r#"(drop (call $open (i32.const 64) (i32.const 0)))"#;
+const INVOKE: &str = r#"(call $invoke (i32.const 1) (i32.const 0) (i32.const 0))"#;
+
+/// A name, what the guest does, and what is changed of the sound guest.
+const SWAPS: &[(&str, &str, &str, &str)] = &[
+    (
+        "malloc takes i64",
+        OPEN,
+        r#"(export "malloc") (param i32)"#,
+        r#"(export "malloc") (param i64)"#,
+    ),
+    (
+        "malloc is the memory",
+        OPEN,
+        r#"(func (export "malloc") (param i32) (result i32) (global.get $top))"#,
+        r#"(export "malloc" (memory 0))"#,
+    ),
+    (
+        "malloc gives far",
+        OPEN,
+        r#"(result i32) (global.get $top)"#,
+        r#"(result i32) (i32.const -1)"#,
+    ),
+    (
+        "unwind takes none",
+        OPEN,
+        r#"(export "asyncify_start_unwind") (param i32)"#,
+        r#"(export "asyncify_start_unwind")"#,
+    ),
+    (
+        "stop gives a float",
+        OPEN,
+        r#"(export "asyncify_stop_unwind")"#,
+        r#"(export "asyncify_stop_unwind") (param f64)"#,
+    ),
+    (
+        "get_current gives f64",
+        INVOKE,
+        r#"(result i32) (global.get $sp)"#,
+        r#"(result f64) (f64.const 0)"#,
+    ),
+    (
+        "dynCall gives one",
+        INVOKE,
+        r#"(export "dynCall_vii") (param i32 i32 i32)"#,
+        r#"(export "dynCall_vii") (param i32 i32 i32) (result i32) (i32.const 0)"#,
+    ),
+    (
+        "dynCall takes floats",
+        INVOKE,
+        r#"(export "dynCall_vii") (param i32 i32 i32)"#,
+        r#"(export "dynCall_vii") (param f32 i32 i32)"#,
+    ),
+    ("dynCall is a global", INVOKE, r#"(export "dynCall_vii")"#, r#"(export "dynCall_other")"#),
+    (
+        "the table is a memory",
+        INVOKE,
+        r#"(export "__indirect_function_table")"#,
+        r#"(export "other")"#,
+    ),
+    (
+        "setThrew takes none",
+        r#"(call $invoke (i32.const 2) (i32.const 0) (i32.const 0))"#,
+        r#"(export "setThrew") (param i32 i32)"#,
+        r#"(export "setThrew")"#,
+    ),
+    (
+        "tempret takes i64",
+        r#"(drop (call $mktime (i32.const 64)))"#,
+        r#"(export "_emscripten_tempret_set") (param i32)"#,
+        r#"(export "_emscripten_tempret_set") (param i64)"#,
+    ),
+];
+
 /// What the host calls back has types that the host does not expect.
 fn callbacks() -> Result<(), Failed> {
-    let open = r#"(drop (call $open (i32.const 64) (i32.const 0)))"#;
-    let invoke = r#"(call $invoke (i32.const 1) (i32.const 0) (i32.const 0))"#;
-    let swaps = [
-        (
-            "malloc takes i64",
-            open,
-            r#"(export "malloc") (param i32)"#,
-            r#"(export "malloc") (param i64)"#,
-        ),
-        (
-            "malloc is the memory",
-            open,
-            r#"(func (export "malloc") (param i32) (result i32) (global.get $top))"#,
-            r#"(export "malloc" (memory 0))"#,
-        ),
-        (
-            "malloc gives far",
-            open,
-            r#"(result i32) (global.get $top)"#,
-            r#"(result i32) (i32.const -1)"#,
-        ),
-        (
-            "unwind takes none",
-            open,
-            r#"(export "asyncify_start_unwind") (param i32)"#,
-            r#"(export "asyncify_start_unwind")"#,
-        ),
-        (
-            "stop gives a float",
-            open,
-            r#"(export "asyncify_stop_unwind")"#,
-            r#"(export "asyncify_stop_unwind") (param f64)"#,
-        ),
-        (
-            "get_current gives f64",
-            invoke,
-            r#"(result i32) (global.get $sp)"#,
-            r#"(result f64) (f64.const 0)"#,
-        ),
-        (
-            "dynCall gives one",
-            invoke,
-            r#"(export "dynCall_vii") (param i32 i32 i32)"#,
-            r#"(export "dynCall_vii") (param i32 i32 i32) (result i32) (i32.const 0)"#,
-        ),
-        (
-            "dynCall takes floats",
-            invoke,
-            r#"(export "dynCall_vii") (param i32 i32 i32)"#,
-            r#"(export "dynCall_vii") (param f32 i32 i32)"#,
-        ),
-        ("dynCall is a global", invoke, r#"(export "dynCall_vii")"#, r#"(export "dynCall_other")"#),
-        (
-            "the table is a memory",
-            invoke,
-            r#"(export "__indirect_function_table")"#,
-            r#"(export "other")"#,
-        ),
-        (
-            "setThrew takes none",
-            r#"(call $invoke (i32.const 2) (i32.const 0) (i32.const 0))"#,
-            r#"(export "setThrew") (param i32 i32)"#,
-            r#"(export "setThrew")"#,
-        ),
-        (
-            "tempret takes i64",
-            r#"(drop (call $mktime (i32.const 64)))"#,
-            r#"(export "_emscripten_tempret_set") (param i32)"#,
-            r#"(export "_emscripten_tempret_set") (param i64)"#,
-        ),
-    ];
     let mut cases = Vec::new();
-    for (name, body, find, put) in swaps {
+    for (name, body, find, put) in SWAPS {
         let text = emscripten(body);
         assert!(text.contains(find), "{name}: {find}");
         cases.push((
-            name.to_owned(),
+            (*name).to_owned(),
             module("wasm32-unknown-emscripten4", &text.replace(find, put)),
         ));
     }
