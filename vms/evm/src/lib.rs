@@ -1,0 +1,2 @@
+//! Reads EVM bytecode as an ao process, on revm.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Reads Lua source as an ao process.

@@ -1,0 +1,1 @@
+//! Lua 5.3.6 with our patch, raw.
