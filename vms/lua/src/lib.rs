@@ -1,1 +1,17 @@
-//! Reads Lua source as an ao process.
+//! Reads Lua source as an ao process, natively, on a Lua 5.3 whose whole state is data.
+//!
+//! [`LuaReader`] is the reader. A module is one file of Lua, or a `bundle` of named files; it is mounted as a
+//! `drive` on a world (`raw`), which is booted by the first call, on its fuel. `decode` makes replies of what
+//! `handle(msg, env)` returns, `limits` are the rules, `source` finds the line that an error speaks of.
+
+mod bundle;
+mod decode;
+mod disk;
+mod drive;
+mod host;
+mod limits;
+mod raw;
+mod reader;
+mod source;
+
+pub use reader::{FORMAT, LuaReader};

@@ -1,0 +1,3 @@
+function handle(msg)
+  return { Output = msg.Data }
+end

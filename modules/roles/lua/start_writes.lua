@@ -1,0 +1,5 @@
+written = { at = "once" }
+
+function handle()
+  return { Output = written.at }
+end

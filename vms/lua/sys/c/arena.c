@@ -1,0 +1,216 @@
+/* Memory of one world: a span of addresses, a deterministic allocator in it, and beside it a copy of the
+** last committed state. Committing and going back cost the pages that were written, where the kernel lists
+** them (Linux 6.7: userfaultfd with asynchronous write protection, PAGEMAP_SCAN); elsewhere all is copied. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#endif
+
+#define PAGE ((size_t)4096)
+#define SMALL 64    /* classes of 16 bytes each, up to 1 KiB */
+#define CLASSES (SMALL + 128)
+
+/* Lies at the start of the span, so it is committed and taken back like everything else. */
+typedef struct Head {
+  size_t bump, end;
+  void *freed[CLASSES];
+} Head;
+
+typedef struct dbay_arena {
+  uint8_t *live, *copy;
+  size_t span;
+  size_t committed;  /* bytes of 'copy' that mean something */
+  int faults;        /* the descriptor that watches, or -1 */
+} dbay_arena;
+
+/* ---- the allocator: the same calls give the same places */
+
+static int sizeclass (size_t n, size_t *size) {
+  int k = 10, i = 0;
+  size_t m, q;
+  if (n <= 1024) {
+    size_t c = (n + 15) / 16;
+    if (c == 0) c = 1;
+    *size = c * 16;
+    return (int)c - 1;
+  }
+  while (((size_t)1 << (k + 1)) < n) k++;
+  q = (size_t)1 << (k - 2);
+  for (m = (size_t)1 << k; m < n; m += q) i++;
+  *size = m;
+  return SMALL + (k - 10) * 4 + i;
+}
+
+static void release (Head *h, void *p, int class) {
+  *(void **)p = h->freed[class];
+  h->freed[class] = p;
+}
+
+void *dbay_alloc (void *ud, void *p, size_t old, size_t n) {
+  Head *h = (Head *)ud;
+  size_t oldsize, size;
+  int oldclass = p != NULL ? sizeclass(old, &oldsize) : -1, class;
+  void *q;
+  if (n == 0) {
+    if (p != NULL) release(h, p, oldclass);
+    return NULL;
+  }
+  if (n > (size_t)1 << 40) return NULL;
+  class = sizeclass(n, &size);
+  if (class == oldclass) return p;
+  q = h->freed[class];
+  if (q != NULL) h->freed[class] = *(void **)q;
+  else {
+    if (size > h->end - h->bump) return NULL;
+    q = (uint8_t *)h + h->bump;
+    h->bump += size;
+  }
+  if (p != NULL) {
+    memcpy(q, p, old < n ? old : n);
+    release(h, p, oldclass);
+  }
+  return q;
+}
+
+/* ---- which pages were written */
+
+#if defined(__linux__)
+struct api { uint64_t api, features, ioctls; };
+struct registration { uint64_t start, len, mode, ioctls; };
+struct region { uint64_t start, end, categories; };
+struct scan {
+  uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages, inverted, all, any, report;
+};
+#define REGIONS 512
+#define WP_UNPOPULATED ((uint64_t)1 << 13)
+#define WP_ASYNC ((uint64_t)1 << 15)
+
+static int pagemap (void) {
+  static int fd = -2;
+  int have = __atomic_load_n(&fd, __ATOMIC_ACQUIRE), none = -2;
+  if (have != -2) return have;
+  have = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (!__atomic_compare_exchange_n(&fd, &none, have, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    if (have >= 0) close(have);
+    return none;
+  }
+  return have;
+}
+
+/* Copies the pages of the first 'end' bytes that were written, one way or the other, and watches them
+** again. 0 if the kernel will not say. */
+static int written (dbay_arena *a, size_t end, int back) {
+  struct region regions[REGIONS];
+  uint64_t at = (uint64_t)(size_t)a->live, limit = at + ((end + PAGE - 1) & ~(PAGE - 1));
+  while (at < limit) {
+    struct scan s = {sizeof s, 3, at, limit, 0, (uint64_t)(size_t)regions, REGIONS, 0, 0, 2, 0, 2};
+    long n = ioctl(pagemap(), _IOWR('f', 16, struct scan), &s), i;
+    if (n < 0 || s.walk_end <= at) return 0;
+    for (i = 0; i < n; i++) {
+      size_t from = (size_t)(regions[i].start - (uint64_t)(size_t)a->live);
+      size_t len = (size_t)(regions[i].end - regions[i].start);
+      if (back && from >= a->committed) continue;
+      if (back) memcpy(a->live + from, a->copy + from, len);
+      else memcpy(a->copy + from, a->live + from, len);
+    }
+    at = s.walk_end;
+  }
+  return 1;
+}
+
+static int watch (dbay_arena *a) {
+  struct api api = {0xAA, WP_ASYNC | WP_UNPOPULATED, 0};
+  struct registration r = {(uint64_t)(size_t)a->live, a->span, 2, 0};
+  int fd;
+  if (pagemap() < 0) return -1;
+  fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | 1);
+  if (fd < 0) return -1;
+  if (ioctl(fd, _IOWR(0xAA, 0x3F, struct api), &api) != 0 ||
+      ioctl(fd, _IOWR(0xAA, 0x00, struct registration), &r) != 0) {
+    close(fd);
+    return -1;
+  }
+  return fd;
+}
+#else
+static int written (dbay_arena *a, size_t end, int back) { (void)a; (void)end; (void)back; return 0; }
+static int watch (dbay_arena *a) { (void)a; return -1; }
+#endif
+
+/* ---- commit and going back */
+
+static uint8_t *reserve (size_t span) {
+  void *p = mmap(NULL, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+#if defined(MADV_NOHUGEPAGE)
+  if (p != MAP_FAILED) madvise(p, span, MADV_NOHUGEPAGE);
+#endif
+  return p == MAP_FAILED ? NULL : (uint8_t *)p;
+}
+
+void dbay_arenafree (dbay_arena *a) {
+  if (a == NULL) return;
+  if (a->faults >= 0) close(a->faults);
+  if (a->live != NULL) munmap(a->live, a->span);
+  if (a->copy != NULL) munmap(a->copy, a->span);
+  free(a);
+}
+
+/* 'tracked': let the kernel list written pages, if it will. NULL if there are no addresses left. */
+dbay_arena *dbay_arenanew (size_t span, int tracked) {
+  dbay_arena *a = (dbay_arena *)calloc(1, sizeof(dbay_arena));
+  Head *h;
+  if (a == NULL) return NULL;
+  a->span = span;
+  a->faults = -1;
+  a->live = reserve(span);
+  a->copy = reserve(span);
+  if (a->live == NULL || a->copy == NULL) {
+    dbay_arenafree(a);
+    return NULL;
+  }
+  if (tracked) a->faults = watch(a);
+  h = (Head *)(void *)a->live;
+  h->bump = (sizeof(Head) + PAGE - 1) & ~(PAGE - 1);
+  h->end = span;
+  return a;
+}
+
+void *dbay_arenaud (dbay_arena *a) { return a->live; }
+size_t dbay_arenaused (const dbay_arena *a) { return ((const Head *)(const void *)a->live)->bump; }
+int dbay_arenatracked (const dbay_arena *a) { return a->faults >= 0; }
+
+static void distrust (dbay_arena *a) {
+  close(a->faults);
+  a->faults = -1;
+}
+
+void dbay_commit (dbay_arena *a) {
+  size_t used = dbay_arenaused(a);
+  if (a->faults >= 0) {
+    if (written(a, used, 0)) {
+      a->committed = used;
+      return;
+    }
+    distrust(a);
+  }
+  memcpy(a->copy, a->live, used);
+  a->committed = used;
+}
+
+/* Back to the last commit. */
+void dbay_rollback (dbay_arena *a) {
+  size_t used = dbay_arenaused(a);
+  if (a->faults >= 0) {
+    if (written(a, used > a->committed ? used : a->committed, 1)) return;
+    distrust(a);
+  }
+  memcpy(a->live, a->copy, a->committed);
+}

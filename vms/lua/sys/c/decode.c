@@ -1,0 +1,665 @@
+/* Bytes to a world. They may come from anybody, so whatever the interpreter trusts is checked here:
+** bytecode is never taken, only source text, so that a frame can lie about no more than its place, its slots
+** and its links. What is left is held by comparing: a world that is written as other bytes is refused. */
+#include "dbay.h"
+
+typedef struct Chunk {
+  Proto **protos;
+  uint32_t nprotos;
+  TString **consts;
+  uint32_t nconsts;
+} Chunk;
+
+typedef struct Dec {
+  lua_State *L;
+  const uint8_t *p, *end;
+  const char *err;
+  int nomemory;
+  void **objs;
+  uint8_t *kinds;
+  uint32_t *frames;  /* of a coroutine: its state, and its frames above it */
+  uint32_t n;
+  unsigned cf[256], ncf;
+  Chunk *chunks;
+  uint32_t nchunks;
+} Dec;
+
+static l_noret refuse (Dec *d, const char *why) {
+  if (d->err == NULL) d->err = why;
+  luaD_throw(d->L, LUA_ERRRUN);
+}
+
+static void *scratch (Dec *d, size_t n) {
+  void *p = calloc(n ? n : 1, 1);
+  if (p == NULL) {
+    d->nomemory = 1;
+    refuse(d, "no memory to read it");
+  }
+  return p;
+}
+
+static size_t rest (const Dec *d) { return (size_t)(d->end - d->p); }
+
+static unsigned get1 (Dec *d) {
+  if (d->p >= d->end) refuse(d, "it ends early");
+  return *d->p++;
+}
+
+static uint64_t getv (Dec *d) {
+  uint64_t x = 0;
+  int s = 0;
+  unsigned c;
+  do {
+    c = get1(d);
+    if (s > 63 || (s == 63 && (c & 127) > 1)) refuse(d, "a number over 64 bits");
+    x |= (uint64_t)(c & 127) << s;
+    s += 7;
+  } while (c & 128);
+  if (c == 0 && s > 7) refuse(d, "a number that is longer than it must be");
+  return x;
+}
+
+static uint64_t getmax (Dec *d, uint64_t max, const char *why) {
+  uint64_t x = getv(d);
+  if (x > max) refuse(d, why);
+  return x;
+}
+
+static int64_t getz (Dec *d) {
+  uint64_t x = getv(d);
+  return (int64_t)(x >> 1) ^ -(int64_t)(x & 1);
+}
+
+static const uint8_t *getb (Dec *d, size_t n) {
+  const uint8_t *q = d->p;
+  if (rest(d) < n) refuse(d, "it ends early");
+  d->p += n;
+  return q;
+}
+
+static lua_Number getfloat (Dec *d) {
+  const uint8_t *q = getb(d, 8);
+  uint64_t w = 0;
+  lua_Number n;
+  int i;
+  for (i = 0; i < 8; i++) w |= (uint64_t)q[i] << (8 * i);
+  memcpy(&n, &w, 8);
+  if (n != n && w != DBAY_NAN) refuse(d, "another NaN than ours");
+  return n;
+}
+
+static void *getobject (Dec *d, int kind, const char *why) {
+  uint64_t i = getv(d);
+  if (i >= d->n || d->kinds[i] != kind) refuse(d, why);
+  return d->objs[i];
+}
+
+static void getref (Dec *d, TValue *v) {
+  uint64_t i = getv(d);
+  lua_State *L = d->L;
+  if (i >= d->n) refuse(d, "an object that is not there");
+  switch (d->kinds[i]) {
+    case K_STR: case K_CONST: setsvalue(L, v, (TString *)d->objs[i]); break;
+    case K_TAB: sethvalue(L, v, (Table *)d->objs[i]); break;
+    case K_LCL: setclLvalue(L, v, (LClosure *)d->objs[i]); break;
+    case K_CCL: setclCvalue(L, v, (CClosure *)d->objs[i]); break;
+    case K_THREAD: setthvalue(L, v, (lua_State *)d->objs[i]); break;
+    default: refuse(d, "an upvalue where a value must be");
+  }
+}
+
+static void getval (Dec *d, TValue *v) {
+  switch (get1(d)) {
+    case V_NIL: setnilvalue(v); break;
+    case V_FALSE: setbvalue(v, 0); break;
+    case V_TRUE: setbvalue(v, 1); break;
+    case V_INT: { lua_Integer x = getz(d); setivalue(v, x); break; }
+    case V_FLT: { lua_Number n = getfloat(d); setfltvalue(v, n); break; }
+    case V_CF: {
+      unsigned i = (unsigned)getmax(d, 255, "a C function that is not there");
+      if (i >= d->ncf) refuse(d, "a C function that is not there");
+      if (dbay_cfneeds(d->cf[i]) != 0) refuse(d, "a C function without its upvalues");
+      setfvalue(v, dbay_cffunction(d->cf[i]));
+      break;
+    }
+    case V_MAIN: setthvalue(d->L, v, G(d->L)->mainthread); break;
+    case V_OBJ: getref(d, v); break;
+    default: refuse(d, "a kind of value that is not there");
+  }
+}
+
+/* ---- chunks: compiled from their text */
+
+typedef struct Text {
+  const char *s;
+  size_t n;
+} Text;
+
+static const char *readtext (lua_State *L, void *ud, size_t *n) {
+  Text *t = (Text *)ud;
+  (void)L;
+  *n = t->n;
+  t->n = 0;
+  return *n ? t->s : NULL;
+}
+
+static void sizes (const Proto *p, uint32_t *protos, uint32_t *consts) {
+  int i;
+  ++*protos;
+  for (i = 0; i < p->sizek; i++)
+    if (ttislngstring(&p->k[i])) ++*consts;
+  for (i = 0; i < p->sizep; i++) sizes(p->p[i], protos, consts);
+}
+
+static void collect (Chunk *c, Proto *p) {
+  int i;
+  c->protos[p->index] = p;
+  for (i = 0; i < p->sizek; i++)
+    if (ttislngstring(&p->k[i])) c->consts[c->nconsts++] = tsvalue(&p->k[i]);
+  for (i = 0; i < p->sizep; i++) collect(c, p->p[i]);
+}
+
+static void getchunk (Dec *d, Chunk *c) {
+  lua_State *L = d->L;
+  size_t n = getmax(d, rest(d), "a name longer than the image");
+  const char *s = (const char *)getb(d, n);
+  char *name;
+  Text text;
+  Proto *root;
+  uint32_t consts = 0;
+  if (memchr(s, 0, n) != NULL) refuse(d, "a chunk's name with a zero");
+  name = (char *)lua_newuserdata(L, n + 1);  /* goes with the stack */
+  memcpy(name, s, n);
+  name[n] = 0;
+  text.n = getmax(d, rest(d), "a text longer than the image");
+  text.s = (const char *)getb(d, text.n);
+  if (lua_load(L, readtext, &text, name, "t") != LUA_OK) refuse(d, "a chunk that does not compile");
+  root = clLvalue(L->top - 1)->p;
+  sizes(root, &c->nprotos, &consts);
+  c->protos = (Proto **)scratch(d, c->nprotos * sizeof(Proto *));
+  c->consts = (TString **)scratch(d, consts * sizeof(TString *));
+  collect(c, root);
+  L->top -= 2;  /* the collector rests */
+}
+
+/* ---- heads: what is needed to make an object */
+
+static TString *getconst (Dec *d) {
+  uint64_t c = getv(d), i = getv(d);
+  if (c >= d->nchunks || i >= d->chunks[c].nconsts) refuse(d, "a constant that is not there");
+  return d->chunks[c].consts[i];
+}
+
+static Table *newtable (Dec *d) {
+  Table *t = luaH_new(d->L);
+  uint64_t stamp = getv(d), left = rest(d), array;
+  unsigned hash;
+  array = getmax(d, left, "a table larger than the image");  /* every slot takes a byte */
+  hash = get1(d);
+  if (hash != DBAY_DUMMY && (hash > 30 || (1ull << hash) > left))
+    refuse(d, "a table larger than the image");
+  luaH_resize(d->L, t, (unsigned)array, hash == DBAY_DUMMY ? 0 : 1u << hash);
+  t->flags = 0;
+  t->stamp = stamp;
+  return t;
+}
+
+static LClosure *newclosure (Dec *d) {
+  uint64_t stamp = getv(d), c = getv(d), i = getv(d);
+  LClosure *f;
+  Proto *p;
+  if (c >= d->nchunks || i >= d->chunks[c].nprotos) refuse(d, "a function that is not there");
+  p = d->chunks[c].protos[i];
+  f = luaF_newLclosure(d->L, p->sizeupvalues);
+  f->p = p;
+  f->stamp = stamp;
+  return f;
+}
+
+static CClosure *newcclosure (Dec *d) {
+  uint64_t stamp = getv(d), i = getv(d);
+  CClosure *c;
+  int j, n;
+  if (i >= d->ncf) refuse(d, "a C function that is not there");
+  n = dbay_cfneeds(d->cf[i]);
+  if (n == 0) refuse(d, "a C function with upvalues, which it has not");
+  c = luaF_newCclosure(d->L, n);
+  c->f = dbay_cffunction(d->cf[i]);
+  c->stamp = stamp;
+  for (j = 0; j < n; j++) setnilvalue(&c->upvalue[j]);
+  return c;
+}
+
+static lua_State *newthread (Dec *d, uint32_t i) {
+  lua_State *t = lua_newthread(d->L);
+  unsigned state;
+  d->L->top--;  /* the collector rests */
+  t->stamp = getv(d);
+  state = get1(d);
+  if (state > T_BROKEN) refuse(d, "a state that no coroutine has");
+  d->frames[i] = state;
+  if (state == T_BROKEN) t->status = LUA_ERRRUN;
+  if (state == T_NEW || state == T_YIELDED) {
+    uint64_t top = getmax(d, LUAI_MAXSTACK, "a stack that is too large");
+    uint64_t frames = getmax(d, LUAI_MAXSTACK, "a coroutine with too many frames");
+    if (top < 1 || top > rest(d) + 1) refuse(d, "a stack larger than the image");
+    if ((frames == 0) != (state == T_NEW)) refuse(d, "frames that do not fit the coroutine's state");
+    if (state == T_NEW && top != 2) refuse(d, "a coroutine without a function");
+    d->frames[i] |= (uint32_t)frames << 2;
+    if ((int)top + EXTRA_STACK + LUA_MINSTACK > t->stacksize)
+      luaD_reallocstack(t, (int)top + EXTRA_STACK + LUA_MINSTACK);
+    t->top = t->stack + top;
+  }
+  return t;
+}
+
+static UpVal *newupval (Dec *d) {
+  UpVal *u = luaM_new(d->L, UpVal);
+  u->refcount = 0;
+  u->v = &u->u.value;
+  setnilvalue(u->v);
+  return u;
+}
+
+static void gethead (Dec *d, uint32_t i) {
+  unsigned kind = get1(d);
+  d->kinds[i] = (uint8_t)kind;
+  switch (kind) {
+    case K_STR: {
+      size_t n = getmax(d, rest(d), "a text longer than the image");
+      d->objs[i] = luaS_newlstr(d->L, (const char *)getb(d, n), n);
+      break;
+    }
+    case K_CONST: d->objs[i] = getconst(d); break;
+    case K_TAB: d->objs[i] = newtable(d); break;
+    case K_LCL: d->objs[i] = newclosure(d); break;
+    case K_CCL: d->objs[i] = newcclosure(d); break;
+    case K_THREAD: d->objs[i] = newthread(d, i); break;
+    case K_UPV: d->objs[i] = newupval(d); break;
+    default: refuse(d, "a kind of object that is not there");
+  }
+}
+
+/* ---- tables */
+
+/* Every key must be found where it lies: along a chain that starts at its main position, and once. */
+static void checkkeys (Dec *d, Table *t, const uint8_t *pointed) {
+  unsigned j, walked = 0, keys = 0, size = (unsigned)sizenode(t);
+  for (j = 0; j < size; j++) {
+    Node *n = gnode(t, j);
+    if (ttisnil(gkey(n))) {
+      if (pointed[j]) refuse(d, "a chain through an empty node");
+      continue;
+    }
+    keys++;
+    if (pointed[j]) continue;
+    for (;;) {
+      walked++;
+      if (gnext(n) == 0) break;
+      n += gnext(n);
+    }
+  }
+  if (walked != keys) refuse(d, "a chain without an end");
+  for (j = 0; j < size; j++) {
+    Node *n = gnode(t, j);
+    if (ttisnil(gkey(n))) continue;
+    if (luaH_get(t, gkey(n)) != gval(n)) refuse(d, "a key that is not where it belongs");
+  }
+}
+
+static void getnodes (Dec *d, Table *t, uint8_t *pointed) {
+  lua_State *L = d->L;
+  unsigned j, size = (unsigned)sizenode(t);
+  for (j = 0; j < size; j++) {
+    Node *n = gnode(t, j);
+    TValue k;
+    int64_t next;
+    lua_Integer whole;
+    getval(d, &k);
+    if (ttisnil(&k)) continue;
+    if (ttisfloat(&k) && (fltvalue(&k) != fltvalue(&k) || luaV_tointeger(&k, &whole, 0)))
+      refuse(d, "a key that no table has");
+    getval(d, gval(n));
+    next = getz(d);
+    if (next != 0) {
+      if (next < -(int64_t)j || next >= (int64_t)size - (int64_t)j || pointed[j + next])
+        refuse(d, "a chain that leads nowhere");
+      pointed[j + next] = 1;
+    }
+    setnodekey(L, &n->i_key, &k);
+    gnext(n) = (int)next;
+  }
+}
+
+static void gettable (Dec *d, Table *t) {
+  unsigned j;
+  uint64_t m;
+  for (j = 0; j < t->sizearray; j++) getval(d, &t->array[j]);
+  if (t->lastfree != NULL) {
+    unsigned size = (unsigned)sizenode(t);
+    /* in the world's own memory, so that a refusal leaves nothing behind */
+    uint8_t *pointed = (uint8_t *)luaM_malloc(d->L, size);
+    memset(pointed, 0, size);
+    getnodes(d, t, pointed);
+    checkkeys(d, t, pointed);
+    luaM_freemem(d->L, pointed, size);
+    t->lastfree = t->node + getmax(d, size, "a free node outside of its table");
+  }
+  m = getmax(d, d->n, "a metatable that is not there");
+  if (m != 0) {
+    if (d->kinds[m - 1] != K_TAB) refuse(d, "a metatable that is no table");
+    t->metatable = (Table *)d->objs[m - 1];
+  }
+}
+
+/* ---- coroutines */
+
+/* Slots of a parked frame that bytecode trusts without looking: those of numeric loops, all integers or
+** all floats; and the table of a constructor that is being filled. */
+static void checkslots (Dec *d, Proto *p, StkId base, int pc) {
+  int q;
+  for (q = 0; q < p->sizecode; q++) {
+    Instruction i = p->code[q];
+    StkId a = base + GETARG_A(i);
+    if (GET_OPCODE(i) == OP_FORPREP && q < pc && pc <= q + 1 + GETARG_sBx(i)) {
+      int whole = ttisinteger(a) && ttisinteger(a + 1) && ttisinteger(a + 2);
+      int real = ttisfloat(a) && ttisfloat(a + 1) && ttisfloat(a + 2);
+      if (!whole && !real) refuse(d, "a loop over something else than numbers");
+    }
+  }
+}
+
+/* A parked Lua frame. Where the callee must sit is left in ci->extra. */
+static void getluaframe (Dec *d, lua_State *t, CallInfo *ci) {
+  StkId f = ci->func, z;
+  int size = cast_int(t->top - t->stack);
+  uint64_t base, pc;
+  Proto *p;
+  Instruction in;
+  if (!ttisLclosure(f)) refuse(d, "a frame of no function");
+  p = clLvalue(f)->p;
+  base = getmax(d, (uint64_t)size, "a frame outside of its stack");
+  if (base <= (uint64_t)(f - t->stack)) refuse(d, "a frame that begins before its function");
+  if (!p->is_vararg && base != (uint64_t)(f - t->stack) + 1) refuse(d, "a gap before a frame");
+  if (p->is_vararg && base < (uint64_t)(f - t->stack) + 1 + p->numparams)
+    refuse(d, "a frame without its parameters");
+  ci->u.l.base = t->stack + base;
+  pc = getmax(d, (uint64_t)p->sizecode, "a place outside of its function");
+  if (pc == 0) refuse(d, "a frame that did nothing yet");
+  in = p->code[pc - 1];
+  if (GET_OPCODE(in) != OP_CALL && GET_OPCODE(in) != OP_TAILCALL && GET_OPCODE(in) != OP_TFORCALL)
+    refuse(d, "a frame that is not at a call");
+  ci->u.l.savedpc = p->code + pc;
+  ci->u.l.blk = p->code + getmax(d, pc, "a debt from the future");
+  ci->extra = GETARG_A(in) + (GET_OPCODE(in) == OP_TFORCALL ? 3 : 0);
+  if ((int)base + p->maxstacksize > t->stacksize - EXTRA_STACK) {
+    ptrdiff_t fs = savestack(t, f);
+    if ((int)base + p->maxstacksize > LUAI_MAXSTACK) refuse(d, "a stack that is too large");
+    luaD_reallocstack(t, (int)base + p->maxstacksize + EXTRA_STACK);
+    f = restorestack(t, fs);
+  }
+  ci->top = ci->u.l.base + p->maxstacksize;
+  for (z = t->top; z < ci->top; z++) setnilvalue(z);
+  checkslots(d, p, ci->u.l.base, (int)pc);
+}
+
+static void getcframe (Dec *d, lua_State *t, CallInfo *ci, int last) {
+  uint64_t slots = (uint64_t)(t->top - t->stack) - 1;
+  unsigned k = get1(d);
+  if (k > 1 || (k == 0 && !last)) refuse(d, "a C function that cannot go on");
+  ci->u.c.k = NULL;
+  if (k == 1) {
+    if (last) refuse(d, "a protected call that calls nothing");
+    if (!ttislcf(ci->func)) refuse(d, "a protected call of no function");
+    if (!(ci->callstatus & CIST_YPCALL)) refuse(d, "a protected call that protects nothing");
+    ci->u.c.k = dbay_k_finishpcall();
+    ci->u.c.ctx = (lua_KContext)getmax(d, 2, "a protected call that began nowhere");
+    ci->u.c.old_errfunc =
+      (ptrdiff_t)(getmax(d, slots, "a handler outside of the stack") * sizeof(TValue));
+  }
+  ci->extra = (ptrdiff_t)(getmax(d, slots, "a place outside of the stack") * sizeof(TValue));
+  ci->top = t->top;
+}
+
+/* The callee sits where the caller's instruction put it, and gives as many results as that wants. */
+static void checkcall (Dec *d, lua_State *t, CallInfo *caller, CallInfo *ci, int last) {
+  Instruction in;
+  StkId have = last ? restorestack(t, ci->extra) : ci->func;
+  if (!isLua(caller)) {  /* a coroutine's body, or what a protected call calls */
+    if (have <= caller->func || ci->nresults != LUA_MULTRET || (caller == &t->base_ci && have != t->stack + 1))
+      refuse(d, "a callee that is not its caller's");
+    return;
+  }
+  in = caller->u.l.savedpc[-1];
+  if (have != caller->u.l.base + caller->extra) refuse(d, "a callee that its caller did not call");
+  if (GET_OPCODE(in) == OP_CALL && ci->nresults != GETARG_C(in) - 1)
+    refuse(d, "a callee with other results than its caller wants");
+  if (GET_OPCODE(in) == OP_TFORCALL && ci->nresults != GETARG_C(in))
+    refuse(d, "an iterator with other results than its loop wants");
+  if (GET_OPCODE(in) == OP_TAILCALL && ci->nresults != LUA_MULTRET)
+    refuse(d, "a tail call with a number of results");
+  caller->extra = 0;
+}
+
+static void checkhandler (Dec *d, lua_State *t, ptrdiff_t at) {
+  if (at != 0 && !ttisfunction(restorestack(t, at))) refuse(d, "a handler that is no function");
+}
+
+static void getframes (Dec *d, lua_State *t, uint32_t frames) {
+  CallInfo *ci = &t->base_ci, *before;
+  uint64_t slots = (uint64_t)(t->top - t->stack) - 1;
+  uint32_t j;
+  for (j = 1; j <= frames; j++) {
+    uint64_t status = getmax(d, 0xff, "a frame of no kind");
+    int last = j == frames;
+    StkId f = t->stack + getmax(d, slots, "a function outside of its stack");
+    before = ci;
+    if (f <= before->func || (isLua(before) && !last && f < before->u.l.base))
+      refuse(d, "frames out of order");
+    ci = t->ci = before->next != NULL ? before->next : luaE_extendCI(t);
+    ci->func = f;
+    ci->callstatus = (unsigned short)status;
+    { int64_t n = getz(d);
+      if (n < -1 || n > 255) refuse(d, "a number of results that no call wants");
+      ci->nresults = (short)n;
+    }
+    if (status & ~(uint64_t)(CIST_LUA | CIST_YPCALL | CIST_TAIL)) refuse(d, "a frame of no kind");
+    if (status & CIST_LUA) {
+      if (last || (status & CIST_YPCALL)) refuse(d, "a Lua function that yields by itself");
+      getluaframe(d, t, ci);
+    }
+    else getcframe(d, t, ci, last);
+    checkcall(d, t, before, ci, last);
+  }
+}
+
+static void getthread (Dec *d, uint32_t i) {
+  lua_State *t = (lua_State *)d->objs[i];
+  unsigned state = d->frames[i] & 3;
+  uint32_t frames = d->frames[i] >> 2;
+  CallInfo *ci = &t->base_ci;
+  StkId o;
+  if (state == T_DONE || state == T_BROKEN) return;
+  for (o = t->stack; o < t->top; o++) setnilvalue(o);
+  for (o = t->stack; o < t->top; o++) getval(d, o);
+  t->errfunc = (ptrdiff_t)(getmax(d, (uint64_t)(t->top - t->stack) - 1,
+                                  "a handler outside of the stack") * sizeof(TValue));
+  if (!ttisnil(t->stack)) refuse(d, "something below a stack");
+  if (state == T_NEW) {
+    if (t->errfunc != 0 || !ttisfunction(t->stack + 1)) refuse(d, "a coroutine without a function");
+  }
+  else {
+    t->status = LUA_YIELD;
+    getframes(d, t, frames);
+    /* the yield keeps one slot for itself, and what it gave was taken */
+    if (t->top != t->ci->func + 1) refuse(d, "something above the top");
+    checkhandler(d, t, t->errfunc);
+    for (ci = t->ci; ci != &t->base_ci; ci = ci->previous)
+      if (!isLua(ci) && ci->u.c.k != NULL) checkhandler(d, t, ci->u.c.old_errfunc);
+    if (t->stacksize != dbay_parksize(t)) luaD_reallocstack(t, dbay_parksize(t));
+  }
+  t->nCcalls = 0;
+}
+
+/* ---- closures and upvalues */
+
+static void getcclosure (Dec *d, CClosure *c) {
+  const char *name = dbay_cfname(dbay_cfindex(c->f));
+  TValue *u = c->upvalue;
+  int j;
+  for (j = 0; j < c->nupvalues; j++) getval(d, &u[j]);
+  if (strcmp(name, "~wrap") == 0) {
+    if (!ttisthread(&u[0])) refuse(d, "a wrapped coroutine that is none");
+    return;
+  }
+  /* gmatch: subject, pattern, position, end of the last match */
+  if (!ttisstring(&u[0]) || !ttisstring(&u[1]) || !ttisinteger(&u[2]) || !ttisinteger(&u[3]))
+    refuse(d, "a search without what it needs");
+  if (ivalue(&u[2]) < 0 || (uint64_t)ivalue(&u[2]) > vslen(&u[0]) || ivalue(&u[3]) < -1 ||
+      ivalue(&u[3]) > ivalue(&u[2]))
+    refuse(d, "a search outside of its subject");
+}
+
+/* An open upvalue is an active local variable of a parked frame. */
+static void checkopen (Dec *d, lua_State *t, StkId slot) {
+  CallInfo *ci;
+  for (ci = t->ci; ci != &t->base_ci; ci = ci->previous) {
+    Proto *p;
+    const char *name;
+    if (!isLua(ci) || slot < ci->u.l.base) continue;
+    p = clLvalue(ci->func)->p;
+    name = luaF_getlocalname(p, cast_int(slot - ci->u.l.base) + 1, pcRel(ci->u.l.savedpc, p));
+    if (name == NULL || name[0] == '(') refuse(d, "an upvalue that is no variable");
+    return;
+  }
+  refuse(d, "an upvalue outside of all frames");
+}
+
+static void getupval (Dec *d, UpVal *u) {
+  lua_State *t;
+  uint64_t i, slot;
+  UpVal **pp;
+  StkId v;
+  if (d->p >= d->end || *d->p != DBAY_OPEN) {
+    getval(d, u->v);
+    return;
+  }
+  d->p++;
+  i = getv(d);
+  if (i >= d->n || d->kinds[i] != K_THREAD || (d->frames[i] & 3) != T_YIELDED)
+    refuse(d, "an upvalue on the stack of no coroutine");
+  t = (lua_State *)d->objs[i];
+  slot = getmax(d, (uint64_t)(t->top - t->stack) - 1, "an upvalue outside of its stack");
+  v = t->stack + slot;
+  checkopen(d, t, v);
+  pp = &t->openupval;
+  while (*pp != NULL && (*pp)->v > v) pp = &(*pp)->u.open.next;
+  if (*pp != NULL && (*pp)->v == v) refuse(d, "two upvalues in one slot");
+  u->v = v;
+  u->u.open.next = *pp;
+  u->u.open.touched = 1;
+  *pp = u;
+  if (!isintwups(t)) {
+    t->twups = G(t)->twups;
+    G(t)->twups = t;
+  }
+}
+
+static void getbody (Dec *d, uint32_t i) {
+  int j;
+  switch (d->kinds[i]) {
+    case K_TAB: gettable(d, (Table *)d->objs[i]); break;
+    case K_LCL: {
+      LClosure *c = (LClosure *)d->objs[i];
+      for (j = 0; j < c->nupvalues; j++) {
+        c->upvals[j] = (UpVal *)getobject(d, K_UPV, "an upvalue that is none");
+        c->upvals[j]->refcount++;
+      }
+      break;
+    }
+    case K_CCL: getcclosure(d, (CClosure *)d->objs[i]); break;
+    case K_THREAD: getthread(d, i); break;
+    default: break;
+  }
+}
+
+/* ---- the whole */
+
+static void getnames (Dec *d) {
+  unsigned i;
+  d->ncf = (unsigned)getmax(d, 255, "too many C functions");
+  for (i = 0; i < d->ncf; i++) {
+    size_t n = getmax(d, 100, "a C function that is not there");
+    d->cf[i] = dbay_cfbyname((const char *)getb(d, n), n);
+    if (d->cf[i] == 0) refuse(d, "a C function that is not there");
+  }
+}
+
+static void getworld (lua_State *L, void *ud) {
+  Dec *d = (Dec *)ud;
+  global_State *g = G(L);
+  uint64_t birth, counted;
+  uint32_t i;
+  int k;
+  TValue v;
+  if (rest(d) < 4 || memcmp(getb(d, 4), DBAY_MAGIC, 4) != 0) refuse(d, "no world in it");
+  birth = getv(d);
+  counted = getmax(d, (uint64_t)1 << 62, "more memory than there is");
+  getnames(d);
+  d->nchunks = (uint32_t)getmax(d, rest(d) < 0x7fffffff ? rest(d) : 0x7fffffff, "too many chunks");
+  d->n = (uint32_t)getmax(d, rest(d) < 0x7fffffff ? rest(d) : 0x7fffffff, "too many objects");
+  d->chunks = (Chunk *)scratch(d, d->nchunks * sizeof(Chunk));
+  d->objs = (void **)scratch(d, d->n * sizeof(void *));
+  d->kinds = (uint8_t *)scratch(d, d->n);
+  d->frames = (uint32_t *)scratch(d, d->n * sizeof(uint32_t));
+  for (i = 0; i < d->nchunks; i++) getchunk(d, &d->chunks[i]);
+  for (i = 0; i < d->n; i++) gethead(d, i);
+  getval(d, &v);
+  if (!ttistable(&v)) refuse(d, "globals that are no table");
+  luaH_setint(L, hvalue(&g->l_registry), LUA_RIDX_GLOBALS, &v);
+  for (k = 0; k < LUA_NUMTAGS; k++) {
+    getval(d, &v);
+    if (ttistable(&v)) g->mt[k] = hvalue(&v);
+    else if (ttisnil(&v)) g->mt[k] = NULL;
+    else refuse(d, "a metatable that is no table");
+  }
+  for (i = 0; i < d->n; i++) getbody(d, i);
+  for (i = 0; i < d->n; i++)
+    if (d->kinds[i] == K_UPV) getupval(d, (UpVal *)d->objs[i]);
+  if (d->p != d->end) refuse(d, "more than a world in it");
+  g->birth = birth;
+  g->counted = counted;
+}
+
+/* Into a fresh state. 0 if it is done, 1 if the image is refused, with *err, 2 if the host has no memory.
+** After a failure the state is good for nothing but being dropped. */
+int dbay_decode (lua_State *L, const uint8_t *p, size_t n, const char **err) {
+  Dec d;
+  uint32_t i;
+  int status;
+  memset(&d, 0, sizeof d);
+  d.L = L;
+  d.p = p;
+  d.end = p + n;
+  G(L)->gcrunning = 0;
+  G(L)->fuel = MAX_LMEM;
+  dbay_cur = NULL;
+  status = luaD_rawrunprotected(L, getworld, &d);
+  lua_settop(L, 0);
+  if (status == LUA_OK && L->stacksize != BASIC_STACK_SIZE) luaD_reallocstack(L, BASIC_STACK_SIZE);
+  *err = d.err != NULL ? d.err : "it cannot be read";
+  if (status == LUA_OK) {
+    G(L)->gcrunning = 1;
+    luaE_setdebt(G(L), -(l_mem)gettotalbytes(G(L)));
+  }
+  for (i = 0; d.chunks != NULL && i < d.nchunks; i++) {
+    free(d.chunks[i].protos);
+    free(d.chunks[i].consts);
+  }
+  free(d.chunks);
+  free(d.objs);
+  free(d.kinds);
+  free(d.frames);
+  if (status == LUA_OK) return 0;
+  return d.nomemory || G(L)->fault == DBAY_EXHAUSTED ? 2 : 1;
+}
