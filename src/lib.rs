@@ -1,7 +1,7 @@
 //! Drivebay: a pluggable virtual machine host for the ao computer. The hall: read the modules in this
 //! order.
 //!
-//! [`disk`] says what a virtual machine is. [`cu`] evaluates messages on one. [`wire`] gives both their
+//! [`disk`] says what a virtual machine is. [`item`] is what travels: signed bytes. [`cu`] evaluates messages on one. [`wire`] gives both their
 //! JSON. [`config`] is what an operator may choose, and [`cli`] composes them all.
 //!
 //! A program with one more virtual machine is three lines:
@@ -22,4 +22,5 @@ pub use drivebay_disk as disk;
 pub mod cli;
 pub mod config;
 pub mod cu;
+pub mod item;
 pub mod wire;

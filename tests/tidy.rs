@@ -73,6 +73,21 @@ const LAWS: &[Law] = &[
         except: &[],
     },
     Law {
+        under: "src/item",
+        never: &[
+            "tokio",
+            "serde",
+            "axum",
+            "reqwest",
+            "crate::cu",
+            "crate::cli",
+            "crate::config",
+            "crate::wire",
+        ],
+        except: &[],
+    },
+    Law { under: "src/item", never: &["std::fs", "std::io"], except: &["src/item/keyfile.rs"] },
+    Law {
         under: "src/wire",
         never: &["crate::cu", "crate::cli", "crate::config", "tokio"],
         except: &[],

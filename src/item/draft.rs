@@ -1,0 +1,95 @@
+//! An item before it is signed.
+
+use super::{
+    DataItem, Id, ItemError, Scheme, Tag, deep_hash::Fields, layout::TAG_BYTES_SIGNED_MAX, tags,
+};
+use bytes::Bytes;
+
+/// What an item will say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// Whom it is for.
+    pub target: Option<Id>,
+    /// 32 bytes of the sender's choice. Where a scheme signs without randomness (Ethereum, ed25519), equal
+    /// drafts without one become the same item.
+    pub anchor: Option<[u8; 32]>,
+    /// Its tags, in order.
+    pub tags: Vec<Tag>,
+    /// Its payload.
+    pub data: Bytes,
+}
+
+impl Draft {
+    /// A draft to `target` with `tags` and `data`.
+    pub fn new(target: Option<Id>, tags: Vec<Tag>, data: impl Into<Bytes>) -> Self {
+        Self { target, anchor: None, tags, data: data.into() }
+    }
+
+    /// The same with an anchor that no other item has.
+    pub fn with_random_anchor(mut self) -> Result<Self, super::WalletError> {
+        let mut anchor = [0; 32];
+        getrandom::fill(&mut anchor)
+            .map_err(|error| super::WalletError::Unusable(error.to_string()))?;
+        self.anchor = Some(anchor);
+        Ok(self)
+    }
+}
+
+/// A draft as the bytes that are signed.
+pub(super) struct Unsigned<'a> {
+    draft: &'a Draft,
+    scheme: Scheme,
+    owner: &'a [u8],
+    tags: Vec<u8>,
+}
+
+impl<'a> Unsigned<'a> {
+    pub(super) fn new(
+        draft: &'a Draft,
+        scheme: Scheme,
+        owner: &'a [u8],
+    ) -> Result<Self, ItemError> {
+        let unnamed = draft.tags.iter().position(|tag| tag.name.is_empty());
+        if let Some(at) = unnamed {
+            return Err(ItemError::BadDraft(format!("tag {at} has no name")));
+        }
+        let tags = tags::encode(&draft.tags);
+        if tags.len() > TAG_BYTES_SIGNED_MAX {
+            return Err(ItemError::BadDraft(format!(
+                "its tags take {} bytes, and at most {TAG_BYTES_SIGNED_MAX} are taken by every reader: put long texts into the data",
+                tags.len()
+            )));
+        }
+        Ok(Self { draft, scheme, owner, tags })
+    }
+
+    pub(super) fn deep_hash(&self) -> [u8; 48] {
+        let Draft { target, anchor, data, .. } = self.draft;
+        Fields {
+            scheme: &self.scheme.number().to_string(),
+            owner: self.owner,
+            target: target.as_ref().map_or(&[], |id| id.as_bytes()),
+            anchor: anchor.as_ref().map_or(&[], |bytes| bytes.as_slice()),
+            tags: &self.tags,
+            data,
+        }
+        .deep_hash()
+    }
+
+    pub(super) fn seal(&self, signature: &[u8]) -> Result<DataItem, ItemError> {
+        let Draft { target, anchor, tags, data } = self.draft;
+        let mut out = Vec::with_capacity(data.len() + self.tags.len() + 1200);
+        out.extend_from_slice(&self.scheme.number().to_le_bytes());
+        out.extend_from_slice(signature);
+        out.extend_from_slice(self.owner);
+        for field in [target.as_ref().map(Id::as_bytes), anchor.as_ref()] {
+            out.push(u8::from(field.is_some()));
+            out.extend(field.into_iter().flatten());
+        }
+        out.extend_from_slice(&(tags.len() as u64).to_le_bytes());
+        out.extend_from_slice(&(self.tags.len() as u64).to_le_bytes());
+        out.extend_from_slice(&self.tags);
+        out.extend_from_slice(data);
+        DataItem::parse(out)
+    }
+}
