@@ -49,7 +49,7 @@ pub fn checksummed(address: &[u8; 20]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     /// The examples of EIP-55.
