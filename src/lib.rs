@@ -1,8 +1,10 @@
 //! Drivebay: a pluggable virtual machine host for the ao computer. The hall: read the modules in this
 //! order.
 //!
-//! [`disk`] says what a virtual machine is. [`item`] is what travels: signed bytes. [`cu`] evaluates messages on one. [`wire`] gives both their
-//! JSON. [`config`] is what an operator may choose, and [`cli`] composes them all.
+//! [`disk`] says what a virtual machine is. [`item`] is what travels: signed bytes. [`su`] gives messages
+//! their places, [`cu`] evaluates them. [`wire`] gives all of them their JSON, [`http`] and [`net`] their
+//! ways in and out, [`store`] what they must not forget. [`config`] is what an operator may choose, and
+//! [`cli`] composes them all.
 //!
 //! A program with one more virtual machine is three lines:
 //!
@@ -20,7 +22,12 @@
 pub use drivebay_disk as disk;
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod cu;
+pub mod http;
 pub mod item;
+pub mod net;
+pub mod store;
+pub mod su;
 pub mod wire;

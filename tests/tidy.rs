@@ -89,10 +89,37 @@ const LAWS: &[Law] = &[
     Law { under: "src/item", never: &["std::fs", "std::io"], except: &["src/item/keyfile.rs"] },
     Law {
         under: "src/wire",
-        never: &["crate::cu", "crate::cli", "crate::config", "tokio"],
+        never: &["crate::cu", "crate::su", "crate::mu", "crate::cli", "crate::config", "tokio"],
         except: &[],
     },
     Law { under: "src/cu", never: &["crate::cli", "crate::config", "anyhow"], except: &[] },
+    Law {
+        under: "src/http",
+        never: &["crate::cu", "crate::su", "crate::mu", "crate::cli", "crate::config"],
+        except: &[],
+    },
+    Law {
+        under: "src/net",
+        never: &["crate::cu", "crate::su", "crate::mu", "crate::cli", "crate::config"],
+        except: &[],
+    },
+    Law {
+        under: "src/su",
+        never: &[
+            "crate::cu",
+            "crate::mu",
+            "crate::gateway",
+            "crate::cli",
+            "crate::config",
+            "crate::disk::Drive",
+        ],
+        except: &[],
+    },
+    Law {
+        under: "src/su",
+        never: &["axum", "crate::http", "crate::wire"],
+        except: &["src/su/http.rs"],
+    },
     Law {
         under: "src",
         never: &["drivebay_wasm", "drivebay_evm", "drivebay_lua"],

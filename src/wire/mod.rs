@@ -3,6 +3,7 @@
 
 mod message;
 mod result;
+pub mod scheduler;
 
 pub(crate) use message::tags_value;
 pub use message::{Fields, KEYS, ModuleInfo, env_json};
