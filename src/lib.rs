@@ -3,7 +3,7 @@
 //!
 //! [`disk`] says what a virtual machine is. [`item`] is what travels: signed bytes. [`su`] gives messages
 //! their places, [`cu`] evaluates them. [`wire`] gives all of them their JSON, [`http`] and [`net`] their
-//! ways in and out, [`store`] what they must not forget. [`config`] is what an operator may choose, and
+//! ways in and out, [`store`] what they must not forget, and [`gateway`] keeps what was published. [`config`] is what an operator may choose, and
 //! [`cli`] composes them all.
 //!
 //! A program with one more virtual machine is three lines:
@@ -25,6 +25,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod cu;
+pub mod gateway;
 pub mod http;
 pub mod item;
 pub mod net;

@@ -5,6 +5,8 @@ use crate::{
     config::ConfigError,
     cu::{CuError, VaultError},
     disk::{HostError, Refusal},
+    item::{ItemError, WalletError},
+    net::GatewayClientError,
 };
 use std::{
     io::{self, Write},
@@ -72,6 +74,12 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             || cause.is::<ConfigError>()
             || matches!(cause.downcast_ref(), Some(CuError::Refused(_)))
             || matches!(cause.downcast_ref(), Some(VaultError::BadName(_)))
+            || matches!(
+                cause.downcast_ref(),
+                Some(WalletError::Malformed(_) | WalletError::InFile { .. })
+            )
+            || cause.is::<ItemError>()
+            || matches!(cause.downcast_ref(), Some(GatewayClientError::Refused { .. }))
     });
     if is_refused { Exit::Refused } else { Exit::Host }
 }

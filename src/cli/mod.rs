@@ -1,18 +1,29 @@
 //! The command line: one file a command, and what they share.
 
+mod assign;
 mod certify;
+mod client;
+mod dry_run;
 mod error;
 mod files;
 mod image;
 mod inspect;
+mod item;
 mod message;
 mod module;
+mod monitor;
 mod print;
 mod progress;
+mod publish;
 mod repl;
+mod result;
 mod run;
+mod send;
 mod session;
+mod spawn;
 mod tame;
+mod trace;
+mod wallet;
 
 use crate::{
     config::{Choices, Config},
@@ -60,6 +71,16 @@ enum Command {
     Run(run::Args),
     Image(image::Args),
     Certify(certify::Args),
+    Wallet(wallet::Args),
+    Item(item::Args),
+    Publish(publish::Args),
+    Spawn(spawn::Args),
+    Message(send::Args),
+    Assign(assign::Args),
+    Result(result::Args),
+    DryRun(dry_run::Args),
+    Monitor(monitor::Args),
+    Trace(trace::Args),
 }
 
 /// What every command is given.
@@ -98,6 +119,16 @@ fn run_line(
         }
         Command::Image(args) => image::run(&app, &args),
         Command::Certify(args) => certify::run(&app, &args),
+        Command::Item(args) => item::run(&app, &args),
+        Command::Wallet(args) => wallet::run(&app, &args),
+        Command::Publish(args) => publish::run(&app, &args),
+        Command::Spawn(args) => spawn::run(&app, &args),
+        Command::Message(args) => send::run(&app, &args),
+        Command::Assign(args) => assign::run(&app, &args),
+        Command::Result(args) => result::run(&app, &args),
+        Command::DryRun(args) => dry_run::run(&app, &args),
+        Command::Monitor(args) => monitor::run(&app, &args),
+        Command::Trace(args) => trace::run(&app, &args),
     }
 }
 

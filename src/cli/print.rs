@@ -72,6 +72,18 @@ pub(crate) fn step(out: &mut dyn Write, step: &Step, style: Style) -> io::Result
     let title = style.bold(&format!("{kind} {} · {}", step.nonce, clip(&style.said(&step.name))));
     let cost = style.dim(&format!("GasUsed {gas} · fuel {} · root {}", done.meter.fuel, step.root));
     writeln!(out, "{title}  {cost}")?;
+    effects(out, &result, style, &remark(step))
+}
+
+/// Writes a result that a compute unit answered, for a person.
+pub(crate) fn result(out: &mut dyn Write, result: &Value, style: Style) -> io::Result<()> {
+    effects(out, result, style, "")?;
+    let gas = text_of(result.get("GasUsed"));
+    if gas.is_empty() { Ok(()) } else { writeln!(out, "{}", style.dim(&format!("GasUsed {gas}"))) }
+}
+
+/// What a result says and sends. `remark` goes behind its error.
+fn effects(out: &mut dyn Write, result: &Value, style: Style, remark: &str) -> io::Result<()> {
     let output = shown_output(result.get("Output"));
     if !output.is_empty() {
         writeln!(out, "{}", style.said(&output))?;
@@ -84,7 +96,7 @@ pub(crate) fn step(out: &mut dyn Write, step: &Step, style: Style) -> io::Result
     }
     if let Some(error) = result.get("Error") {
         let said = style.said(&clip(text_of(Some(error)).trim_start()));
-        writeln!(out, "{} {said}{}", style.red("error"), remark(step))?;
+        writeln!(out, "{} {said}{remark}", style.red("error"))?;
     }
     Ok(())
 }

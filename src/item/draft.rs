@@ -25,12 +25,13 @@ impl Draft {
         Self { target, anchor: None, tags, data: data.into() }
     }
 
-    /// The same with an anchor that no other item has.
+    /// The same with an anchor that no other item has: 32 characters of base64url, since processes are
+    /// shown an anchor as text.
     pub fn with_random_anchor(mut self) -> Result<Self, super::WalletError> {
-        let mut anchor = [0; 32];
-        getrandom::fill(&mut anchor)
+        let mut random = [0; 24];
+        getrandom::fill(&mut random)
             .map_err(|error| super::WalletError::Unusable(error.to_string()))?;
-        self.anchor = Some(anchor);
+        self.anchor = super::b64url(&random).into_bytes().try_into().ok();
         Ok(self)
     }
 }

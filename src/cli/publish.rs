@@ -1,0 +1,79 @@
+//! `drivebay publish`: a module, checked, signed and uploaded.
+
+use super::{
+    App,
+    client::{Client, UnitArgs, parse_tag},
+    error::{Exit, refused},
+    module,
+};
+use crate::{
+    cu::CuError,
+    disk::{FormatName, Module, NoArtifacts, ReadError, Tag},
+    item::Draft,
+};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+const AFTER_HELP: &str = "\
+Examples:
+  drivebay publish process.wasm
+  drivebay publish process.wasm --format wasm64-unknown-emscripten-draft_2024_02_15 --tag Name=mine
+  drivebay publish token.wasm --gateway https://upload.ardrive.io/v1 --wallet arweave.json
+
+What `drivebay inspect` refuses is not published. Prints the module's id.";
+
+/// Publish a module: check it as a compute unit would, sign it, upload it
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// The module's file
+    module: PathBuf,
+    /// Its Module-Format, if the file does not tell
+    #[arg(long, value_name = "NAME")]
+    format: Option<String>,
+    /// A tag, such as Memory-Limit=500-mb or Name=mine (repeatable)
+    #[arg(long = "tag", short = 't', value_name = "NAME=VALUE", value_parser = parse_tag)]
+    tags: Vec<Tag>,
+    #[command(flatten)]
+    units: UnitArgs,
+}
+
+pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
+    let bytes = module::read_bytes(&args.module)?;
+    let format = module::format_of(&app.readers, &bytes, args.format.as_deref())?;
+    let module = Module::new(bytes, format.clone(), tags(&format, &args.tags));
+    check(app, &module)?;
+    let client = Client::new(app, &args.units)?;
+    // No anchor: where a wallet signs without chance, the same module has the same id.
+    let draft = Draft::new(None, module.tags, module.bytes);
+    let item = client.wallet()?.sign(&draft)?;
+    let id = client.wait(client.gateway.upload(item.bytes().clone()))?;
+    writeln!(io::stdout(), "{id}")?;
+    Ok(Exit::Done)
+}
+
+fn check(app: &App, module: &Module) -> anyhow::Result<()> {
+    match module::reader(&app.readers, module)?.read(module, &NoArtifacts) {
+        Ok(_) => Ok(()),
+        Err(ReadError::Refused(refusal)) => Err(refused(refusal)),
+        Err(ReadError::Host(error)) => Err(CuError::Host(error).into()),
+    }
+}
+
+/// What is typed goes before what is usual.
+fn tags(format: &FormatName, typed: &[Tag]) -> Vec<Tag> {
+    let mut tags = module::default_tags(format);
+    // Units of the network refuse a module of these formats without limits.
+    if format.as_str().contains("emscripten") {
+        tags.push(Tag::new("Memory-Limit", "1-gb"));
+        tags.push(Tag::new("Compute-Limit", "9000000000000"));
+    }
+    if format.as_str().starts_with("wasm") {
+        tags.push(Tag::new("Content-Type", "application/wasm"));
+    }
+    tags.retain(|tag| typed.iter().all(|other| other.name != tag.name));
+    tags.extend_from_slice(typed);
+    tags
+}
