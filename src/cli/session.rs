@@ -7,7 +7,7 @@ use super::{
     module,
 };
 use crate::{
-    cu::{Bay, Evaluated, Head, OfflineHost, Stored, Vault},
+    cu::{Bay, Evaluated, Head, OfflineHost, Stored, Vault, call_seed},
     disk::{
         Call, Disk, Image, ImageLimits, Mode, Module, Process, Refusal, RefusalCode, Root, Slot,
         Tag, WireJson, json::Value,
@@ -207,14 +207,7 @@ impl Session {
         let epoch = fields.number("Epoch").unwrap_or_default();
         let chain = fields.text("Hash-Chain").unwrap_or_else(|| self.head.hash_chain.clone());
         let slot = Slot { epoch, nonce: place.nonce, tick: 0 };
-        let seed = message::sha256(&[
-            b"drivebay call seed v1",
-            self.process.id.as_bytes(),
-            &slot.epoch.to_le_bytes(),
-            &slot.nonce.to_le_bytes(),
-            &slot.tick.to_le_bytes(),
-            chain.as_bytes(),
-        ]);
+        let seed = call_seed(&self.process.id, slot, &chain);
         Call {
             process: Arc::clone(&self.process),
             message: Arc::new(fields.message()),

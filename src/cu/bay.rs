@@ -17,7 +17,7 @@ use std::{
 pub struct Bay {
     disk: Arc<dyn Disk>,
     limits: Limits,
-    /// The committed state. The drive stands in it, or is gone and is mounted from it again.
+    /// A state to go back to. Whoever steps on without taking it along replays from there.
     image: Image,
     drive: Option<Box<dyn Drive>>,
 }
@@ -52,46 +52,102 @@ impl Bay {
         &self.image
     }
 
-    /// Evaluates one call. An error leaves the process where it was.
+    /// Evaluates one call, and takes the image along. An error leaves the process where it was.
     pub fn advance(&mut self, call: Arc<Call>, host: Arc<dyn Host>) -> Result<Evaluated, CuError> {
-        let drive = match self.drive.take() {
-            Some(drive) => drive,
-            None => Arc::clone(&self.disk).mount(&self.image)?,
-        };
-        let dry = call.mode == Mode::DryRun;
-        let limits = self.limits;
-        // The drive moved in and is lost with the panic, so nothing broken is seen afterwards.
-        let ran = catch_unwind(AssertUnwindSafe(|| drive.run(call, &limits, host)))
-            .unwrap_or_else(|panic| Err(HostFailure::from(panicked(&*panic))));
-        match ran {
-            Ok(Ran::Done { drive, reply, meter }) if !dry => self.commit(drive, reply, meter),
-            Ok(Ran::Done { .. }) => Err(bug!("a dry-run came back with a new state").into()),
-            Ok(Ran::Faulted { drive, fault, reply, meter }) => {
-                self.drive = drive;
-                Ok(Evaluated { fault: Some(fault), reply, meter })
+        let keeps = call.mode != Mode::DryRun;
+        self.mount()?;
+        let done = self.step(call, host)?;
+        if keeps && done.fault.is_none() {
+            self.commit()?;
+        }
+        Ok(done)
+    }
+
+    /// Evaluates one call on the drive in hand, which then stands after it, or is gone. The image stays.
+    pub(crate) fn step(
+        &mut self,
+        call: Arc<Call>,
+        host: Arc<dyn Host>,
+    ) -> Result<Evaluated, CuError> {
+        let drive = self.drive.take().ok_or_else(|| bug!("a call without a drive"))?;
+        let (done, drive) = run(drive, call, &self.limits, host);
+        self.drive = drive;
+        done
+    }
+
+    /// Whether there is a drive. Without one, the state is that of the image.
+    pub(crate) fn is_live(&self) -> bool {
+        self.drive.is_some()
+    }
+
+    /// Drops the drive: it is ahead of what could be kept.
+    pub(crate) fn lose(&mut self) {
+        self.drive = None;
+    }
+
+    /// Mounts the image, if there is no drive.
+    pub(crate) fn mount(&mut self) -> Result<(), CuError> {
+        if self.drive.is_none() {
+            self.drive = Some(Arc::clone(&self.disk).mount(&self.image)?);
+        }
+        Ok(())
+    }
+
+    /// The state as it stands.
+    pub(crate) fn freeze(&mut self) -> Result<Arc<dyn Frozen>, HostError> {
+        self.drive.as_mut().ok_or_else(|| bug!("a freeze without a drive"))?.freeze()
+    }
+
+    /// From now on, goes back to `image`, in which the drive stands.
+    pub(crate) fn rebase(&mut self, image: Image) {
+        self.image = image;
+    }
+
+    /// Bytes of memory that the drive holds.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.drive.as_ref().map_or(0, |drive| drive.resident_bytes())
+    }
+
+    /// Takes the new state. Where it cannot be had, the drive is ahead of us and is dropped.
+    fn commit(&mut self) -> Result<(), CuError> {
+        match self.freeze().and_then(|frozen| frozen.image()) {
+            Ok(image) => {
+                self.image = image;
+                Ok(())
             }
-            Ok(Ran::Dry { drive, fault, reply, meter }) => {
-                self.drive = drive;
-                Ok(Evaluated { fault, reply, meter })
-            }
-            Err(HostFailure { error, drive }) => {
-                self.drive = drive;
+            Err(error) => {
+                self.lose();
                 Err(error.into())
             }
         }
     }
+}
 
-    /// Takes the new state. Where it cannot be had, the drive is ahead of us and is dropped.
-    fn commit(
-        &mut self,
-        mut drive: Box<dyn Drive>,
-        reply: Reply,
-        meter: Meter,
-    ) -> Result<Evaluated, CuError> {
-        let frozen: Arc<dyn Frozen> = drive.freeze()?;
-        self.image = frozen.image()?;
-        self.drive = Some(drive);
-        Ok(Evaluated { fault: None, reply, meter })
+/// Runs a call on a drive, and gives the drive back if it is whole. A panic in it is our error; the drive
+/// moved in and is lost with the panic, so nothing broken is seen afterwards.
+pub(crate) fn run(
+    drive: Box<dyn Drive>,
+    call: Arc<Call>,
+    limits: &Limits,
+    host: Arc<dyn Host>,
+) -> (Result<Evaluated, CuError>, Option<Box<dyn Drive>>) {
+    let dry = call.mode == Mode::DryRun;
+    let ran = catch_unwind(AssertUnwindSafe(|| drive.run(call, limits, host)))
+        .unwrap_or_else(|panic| Err(HostFailure::from(panicked(&*panic))));
+    match ran {
+        Ok(Ran::Done { .. }) if dry => {
+            (Err(bug!("a dry-run came back with a new state").into()), None)
+        }
+        Ok(Ran::Done { drive, reply, meter }) => {
+            (Ok(Evaluated { fault: None, reply, meter }), Some(drive))
+        }
+        Ok(Ran::Faulted { drive, fault, reply, meter }) => {
+            (Ok(Evaluated { fault: Some(fault), reply, meter }), drive)
+        }
+        Ok(Ran::Dry { drive, fault, reply, meter }) => {
+            (Ok(Evaluated { fault, reply, meter }), drive)
+        }
+        Err(HostFailure { error, drive }) => (Err(error.into()), drive),
     }
 }
 

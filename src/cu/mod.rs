@@ -1,16 +1,46 @@
-//! Evaluates messages. [`Readers`] turns a module into a disk, [`Bay`] runs one process on it, and
-//! [`Vault`] keeps the process between two runs of the program.
+//! Evaluates messages.
+//!
+//! [`Cu`] is a compute unit: it evaluates the schedules of many processes, which it gets from a [`Source`],
+//! and keeps what they came to in a [`Store`]. [`Readers`] turns a module into a disk, and a [`Bay`] runs
+//! one process on it. A [`Vault`] keeps a single process of the command line.
 
 mod artifacts;
 mod bay;
+mod cache;
+mod call;
+mod codec;
+mod core;
 mod error;
+mod floor;
 mod host;
+mod lane;
+mod ledger;
+mod lock;
 mod readers;
+mod receipt;
+mod shelf;
+mod source;
+mod store;
+pub mod testing;
+mod unit;
 mod vault;
+mod window;
+mod witness;
 
 pub use artifacts::FolderArtifacts;
 pub use bay::{Bay, Evaluated};
+pub use call::call_seed;
 pub use error::CuError;
 pub use host::OfflineHost;
+pub use ledger::{Mark, Results, ResultsQuery};
+pub(crate) use lock::lock;
 pub use readers::{Engine, Inspection, Readers, ReadersError};
+pub use receipt::{Receipt, StoredResult, Verdict};
+pub use source::{
+    At, Batch, DryMessage, Entry, Position, ProcessDefinition, PublishedModule, Source, Until,
+};
+pub use store::{Change, MemoryStore, Pair, Scan, Store, Table};
+pub use unit::{Cu, CuOptions, CuStatus, Progress};
 pub use vault::{Head, Stored, StoredImage, Vault, VaultError, is_process_name};
+pub(crate) use window::Window;
+pub use window::{Checkpoint, DryRun};

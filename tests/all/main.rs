@@ -5,6 +5,7 @@ mod aos;
 mod certify;
 mod config;
 mod crash;
+mod cu;
 mod image;
 mod kit;
 mod refusals;

@@ -1,0 +1,339 @@
+//! The compute unit: what may be asked of it.
+
+use super::{
+    At, Checkpoint, CuError, DryMessage, DryRun, ProcessDefinition, Readers, Results, ResultsQuery,
+    Source, StoredResult, Until, Window,
+    core::Core,
+    floor::Floor,
+    lane::{Lane, Want},
+    lock,
+    store::Store,
+};
+use crate::disk::{ArtifactStore, NoArtifacts, Refusal, Slot};
+use std::{sync::Arc, thread, time::Duration};
+use tokio::sync::oneshot;
+
+/// What an operator may choose. Nothing here changes a result.
+pub struct CuOptions {
+    /// Threads that evaluate.
+    pub workers: usize,
+    /// Threads that evaluate dry-runs and past slots.
+    pub readers: usize,
+    /// Threads that wait for the network.
+    pub fetchers: usize,
+    /// Bytes of memory for processes that are live. The least recently used give way.
+    pub memory_bytes: u64,
+    /// How many requests may wait for a thread.
+    pub waiting_max: usize,
+    /// How many entries are fetched at a time.
+    pub page: usize,
+    /// Where compiled modules are kept.
+    pub artifacts: Box<dyn ArtifactStore>,
+}
+
+impl Default for CuOptions {
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            workers: cores,
+            readers: cores,
+            fetchers: 16,
+            memory_bytes: 4 << 30,
+            waiting_max: 10_000,
+            page: 1000,
+            artifacts: Box::new(NoArtifacts),
+        }
+    }
+}
+
+/// A compute unit: evaluates the messages of many processes, each in its order. A handle; clones are the
+/// same unit.
+///
+/// Its functions are async and its work is not: each queues a job on threads of the unit, and waits.
+#[derive(Clone)]
+pub struct Cu {
+    core: Arc<Core>,
+    /// Stops the threads when the last handle goes.
+    _guard: Arc<Guard>,
+}
+
+struct Guard(Arc<Core>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// What a unit is doing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CuStatus {
+    /// The processes that are known to this run of the program, by id.
+    pub processes: Vec<Progress>,
+    /// How many of them are in memory.
+    pub live: usize,
+    /// Bytes of memory that they hold.
+    pub live_bytes: u64,
+    /// Bytes that they may hold.
+    pub budget_bytes: u64,
+    /// Modules that are compiled.
+    pub modules: usize,
+    /// Jobs that wait for a worker.
+    pub waiting: usize,
+    /// Dry-runs and past slots that wait for a reader.
+    pub reads_waiting: usize,
+}
+
+/// How far a process is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// The process.
+    pub process: String,
+    /// The last slot that is recorded.
+    pub head: Option<Slot>,
+    /// How far somebody wants it, if anybody waits.
+    pub target: Option<Until>,
+    /// It is in memory, and holds so many bytes.
+    pub bytes: Option<u64>,
+    /// Messages evaluated since it came into memory first.
+    pub evaluated: u64,
+    /// Messages a second of its own time.
+    pub rate: Option<f64>,
+    /// Seconds until it reaches its target, where that is a slot.
+    pub estimate_s: Option<f64>,
+    /// Why it does not get on, and how often it was tried.
+    pub trouble: Option<(String, u32)>,
+    /// Why it is in quarantine, if it is.
+    pub quarantine: Option<String>,
+}
+
+impl Cu {
+    /// A unit that keeps its receipts and images in `store`, reads modules with `readers`, and gets
+    /// everything else from `source`.
+    pub fn open(
+        options: CuOptions,
+        readers: Readers,
+        store: Arc<dyn Store>,
+        source: Arc<dyn Source>,
+    ) -> Result<Self, CuError> {
+        let core = Core::start(options, readers, store, source)?;
+        let guard = Arc::new(Guard(Arc::clone(&core)));
+        Ok(Self { core, _guard: guard })
+    }
+
+    /// The result of a slot or a message, evaluated now if it has not been yet. What has been is answered
+    /// from the ledger, whatever the process is doing.
+    pub async fn evaluate(&self, process: &str, at: At) -> Result<StoredResult, CuError> {
+        let known = match &at {
+            At::Slot(slot) => self.recorded(process, *slot).await?,
+            At::Message(id) => self.recorded_message(process, id).await?,
+            At::Head => self.recorded_head(process).await?,
+            At::Latest => None,
+        };
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let until = self.until(process, &at).await?;
+        let reached = self.want(process, until, false).await?;
+        match (until, reached) {
+            (Until::Slot(slot), _) => self.recorded(process, slot).await?.ok_or_else(|| {
+                let Slot { nonce, tick, .. } = slot;
+                CuError::Unknown(format!("process {process} has no slot {nonce}.{tick}"))
+            }),
+            (Until::Now, Some(last)) => Ok(last),
+            (Until::Now, None) => {
+                let text = format!("nothing has been scheduled for process {process} yet");
+                Err(CuError::Unknown(text))
+            }
+        }
+    }
+
+    /// A page of what has been evaluated here. Evaluates nothing.
+    pub async fn results(&self, process: &str, query: ResultsQuery) -> Result<Results, CuError> {
+        let (core, process) = (Arc::clone(&self.core), process.to_owned());
+        self.desk()
+            .ask(move || {
+                core.ledger.settle()?;
+                core.ledger.list(&process, &query)
+            })
+            .await?
+    }
+
+    /// Evaluates a message on the state at `at`, and leaves no mark. `message` makes it, once it is known
+    /// where it will stand.
+    ///
+    /// [`At::Head`] is answered at once, also while a long message runs: from the state before it.
+    pub async fn dry_run(
+        &self,
+        process: &str,
+        at: At,
+        message: impl FnOnce(&super::Position) -> Result<DryMessage, Refusal> + Send + 'static,
+    ) -> Result<DryRun, CuError> {
+        let window = self.window(process, &at).await?;
+        let core = Arc::clone(&self.core);
+        self.desk()
+            .ask(move || {
+                let message = message(&window.at).map_err(CuError::Refused)?;
+                core.dry_run(&window, &message)
+            })
+            .await?
+    }
+
+    /// The state at `at`.
+    pub async fn image_at(&self, process: &str, at: At) -> Result<Checkpoint, CuError> {
+        let window = self.window(process, &at).await?;
+        self.desk()
+            .ask(move || Ok(Checkpoint { at: window.at.clone(), image: window.image()? }))
+            .await?
+    }
+
+    /// The process as its source defines it.
+    pub async fn process(&self, process: &str) -> Result<Arc<ProcessDefinition>, CuError> {
+        let lane = self.core.lane(process);
+        if let Some(loaded) = &lock(&lane.state).loaded {
+            return Ok(Arc::clone(&loaded.definition));
+        }
+        let (core, process) = (Arc::clone(&self.core), process.to_owned());
+        self.fetch().ask(move || core.source.process(&process).map(Arc::new)).await?
+    }
+
+    /// What the unit is doing.
+    pub fn status(&self) -> CuStatus {
+        self.core.status()
+    }
+
+    /// How far a process is; `None` if nobody has asked for it since the program started.
+    pub fn progress(&self, process: &str) -> Option<Progress> {
+        self.core.known_lane(process).map(|lane| self.core.progress(&lane))
+    }
+
+    /// Keeps the state of every live process, so that the next start replays nothing, and ends. What still
+    /// waits is answered with [`CuError::Stopped`].
+    pub async fn shutdown(self) -> Result<(), CuError> {
+        let (done, ended) = oneshot::channel();
+        let core = Arc::clone(&self.core);
+        let end = move || {
+            let _ = done.send(core.shutdown());
+        };
+        thread::Builder::new()
+            .name("shutdown".to_owned())
+            .spawn(end)
+            .map_err(|error| crate::disk::HostError::io("starting a thread", error))?;
+        ended.await.map_err(|_| CuError::Stopped)?
+    }
+
+    /// Waits, for a caller without a runtime of its own.
+    pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CuError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|error| crate::disk::HostError::io("starting a runtime", error))?;
+        Ok(runtime.block_on(work))
+    }
+
+    fn desk(&self) -> &Floor {
+        &self.core.desk
+    }
+
+    fn fetch(&self) -> &Floor {
+        &self.core.fetchers
+    }
+
+    async fn recorded(&self, process: &str, slot: Slot) -> Result<Option<StoredResult>, CuError> {
+        let (core, process) = (Arc::clone(&self.core), process.to_owned());
+        self.desk().ask(move || core.recorded(&process, slot)).await?
+    }
+
+    async fn recorded_message(
+        &self,
+        process: &str,
+        id: &str,
+    ) -> Result<Option<StoredResult>, CuError> {
+        let (core, process, id) = (Arc::clone(&self.core), process.to_owned(), id.to_owned());
+        let find = move || match core.ledger.find(&process, &id)? {
+            Some(slot) => core.recorded(&process, slot),
+            None => Ok(None),
+        };
+        self.desk().ask(find).await?
+    }
+
+    async fn recorded_head(&self, process: &str) -> Result<Option<StoredResult>, CuError> {
+        let (core, process) = (Arc::clone(&self.core), process.to_owned());
+        let find = move || {
+            core.ledger.settle()?;
+            Ok(core.ledger.head(&process)?)
+        };
+        self.desk().ask(find).await?
+    }
+
+    /// How far a process has to be evaluated to answer for `at`.
+    async fn until(&self, process: &str, at: &At) -> Result<Until, CuError> {
+        match at {
+            At::Slot(slot) => Ok(Until::Slot(*slot)),
+            // A process that has a head was answered from the ledger; the first slot is what others lack.
+            At::Head => Ok(Until::Slot(Slot::default())),
+            At::Message(_) | At::Latest => {
+                let definition = self.process(process).await?;
+                let (core, at) = (Arc::clone(&self.core), at.clone());
+                self.fetch().ask(move || core.source.resolve(&definition, &at)).await?
+            }
+        }
+    }
+
+    async fn want(
+        &self,
+        process: &str,
+        until: Until,
+        state: bool,
+    ) -> Result<Option<StoredResult>, CuError> {
+        let (reply, answer) = oneshot::channel();
+        let lane = self.core.lane(process);
+        lane.want(Want { until, state, reply })?;
+        self.core.wake(&lane)?;
+        answer.await.map_err(|_| CuError::Stopped)?
+    }
+
+    /// The state at `at`, to be read.
+    async fn window(&self, process: &str, at: &At) -> Result<Arc<Window>, CuError> {
+        if *at == At::Head {
+            return self.head_window(process).await;
+        }
+        let slot = match at {
+            At::Slot(slot) => *slot,
+            _ => self.evaluate(process, at.clone()).await?.receipt.slot,
+        };
+        let lane = self.core.lane(process);
+        if let Some(window) = here(&lane, slot) {
+            return Ok(window);
+        }
+        self.want(process, Until::Slot(slot), false).await?;
+        if let Some(window) = here(&lane, slot) {
+            return Ok(window);
+        }
+        let core = Arc::clone(&self.core);
+        self.desk().ask(move || core.past(&lane, slot)).await?
+    }
+
+    async fn head_window(&self, process: &str) -> Result<Arc<Window>, CuError> {
+        let lane = self.core.lane(process);
+        for _ in 0..HEAD_TRIES {
+            if let Some(window) = lane.window() {
+                return Ok(window);
+            }
+            let head = self.recorded_head(process).await?.map(|stored| stored.receipt.slot);
+            self.want(process, Until::Slot(head.unwrap_or_default()), true).await?;
+        }
+        Err(CuError::Busy("memory is too short to keep this process in it"))
+    }
+}
+
+/// How often a process is brought into memory for one read, if it is evicted again at once.
+const HEAD_TRIES: u32 = 3;
+
+fn here(lane: &Lane, slot: Slot) -> Option<Arc<Window>> {
+    lane.window().filter(|window| window.at.slot == slot)
+}
+
+/// The rate of so many in such a time, where both are more than nothing.
+pub(crate) fn rate(count: u64, busy: Duration) -> Option<f64> {
+    (count > 0 && !busy.is_zero()).then(|| count as f64 / busy.as_secs_f64())
+}
