@@ -100,7 +100,9 @@ pub trait Store: Send + Sync {
 
 /// A store that ends with the program: for tools and tests.
 #[derive(Default)]
-pub struct MemoryStore(Mutex<BTreeMap<(Table, Vec<u8>), Vec<u8>>>);
+pub struct MemoryStore(Mutex<BTreeMap<MemoryKey, Vec<u8>>>);
+
+type MemoryKey = (Table, Vec<u8>);
 
 impl Store for MemoryStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, HostError> {

@@ -26,10 +26,12 @@ pub struct Script(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     modules: Mutex<BTreeMap<String, Module>>,
-    schedules: Mutex<BTreeMap<String, (Arc<ProcessDefinition>, Vec<Entry>)>>,
+    schedules: Mutex<BTreeMap<String, Schedule>>,
     host: Mutex<Option<MapHost>>,
     asked: AtomicU64,
 }
+
+type Schedule = (Arc<ProcessDefinition>, Vec<Entry>);
 
 impl Script {
     /// A script without anything.
