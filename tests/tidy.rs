@@ -67,6 +67,8 @@ const LAWS: &[Law] = &[
     Law { under: "vms/lua/src", never: PURE, except: &[] },
     Law { under: "vms/lua/src", never: &["drivebay_wasm", "drivebay_evm"], except: &[] },
     Law { under: "vms/lua/src", never: &["drivebay_lua_sys"], except: &["vms/lua/src/raw.rs"] },
+    Law { under: "vms/evm/src", never: PURE, except: &[] },
+    Law { under: "vms/evm/src", never: &["drivebay_wasm", "drivebay_lua"], except: &[] },
     Law {
         under: "conformance/src",
         never: &["drivebay", "drivebay_wasm", "drivebay_evm", "drivebay_lua", "tokio"],
@@ -342,7 +344,9 @@ fn nobody_imports_what_is_not_theirs() {
 
 #[test]
 fn machines_stay_clear_of_runtimes_and_networks() {
-    for package in ["drivebay-disk", "drivebay-wasm", "drivebay-lua", "drivebay-conformance"] {
+    for package in
+        ["drivebay-disk", "drivebay-wasm", "drivebay-evm", "drivebay-lua", "drivebay-conformance"]
+    {
         let tree = Command::new(env!("CARGO"))
             .args([
                 "tree",

@@ -27,6 +27,7 @@ Examples:
   drivebay certify golden conformance/golden/cases --modules modules/aos
   drivebay certify golden conformance/golden/cases --modules modules/aos --restored
   drivebay certify golden conformance/golden/cases --modules modules/aos --engine pulley
+  drivebay certify statetest ethereum-tests/GeneralStateTests --json
 
 Ends with 1 if any case differs in a way that is not named. A case whose module is not there is
 skipped, and counted as such.";
@@ -42,6 +43,7 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum Suite {
     Golden(Golden),
+    Statetest(super::statetest::Args),
 }
 
 /// Replay recorded cases, and compare replies and memories with those of the reference
@@ -75,6 +77,7 @@ struct Golden {
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     match &args.suite {
         Suite::Golden(golden) => golden.run(app),
+        Suite::Statetest(tests) => tests.run(app),
     }
 }
 

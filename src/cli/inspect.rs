@@ -10,7 +10,7 @@ use super::{
 use crate::{
     cu::{CuError, Inspection},
     disk::{
-        FormatName, Limits, Module, NoArtifacts, Process, ReadError, Refusal,
+        Limits, Module, NoArtifacts, Process, ReadError, Refusal,
         json::{Json, Value},
     },
     wire::tags_value,
@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Its Module-Format, if the file does not tell
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
+    /// Which contract of a compiler's output, if it has several
+    #[arg(long, value_name = "NAME")]
+    contract: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -54,8 +57,8 @@ struct Found {
 
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     let bytes = module::read_bytes(&args.module)?;
-    let format = module::format_of(&app.readers, &bytes, args.format.as_deref())?;
-    let found = look(app, bytes, format)?;
+    let (format, contract) = (args.format.as_deref(), args.contract.as_deref());
+    let found = look(app, module::module_of(&app.readers, bytes, format, contract)?)?;
     if args.json {
         writeln!(io::stdout(), "{}", json(&found))?;
     } else {
@@ -67,9 +70,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     }
 }
 
-fn look(app: &App, bytes: Vec<u8>, format: FormatName) -> anyhow::Result<Found> {
-    let tags = module::default_tags(&format);
-    let module = Module::new(bytes, format, tags);
+fn look(app: &App, module: Module) -> anyhow::Result<Found> {
     let reader = module::reader(&app.readers, &module)?;
     let refusal = match reader.read(&module, &NoArtifacts) {
         Ok(_) => None,
@@ -112,6 +113,11 @@ fn print(found: &Found, style: Style) -> io::Result<()> {
         Some(Ok(inspection)) => print_inspection(inspection, &mut row)?,
         Some(Err(refusal)) => row("contents", format!("cannot be listed: {refusal}"))?,
         None => {}
+    }
+    if let Some(abi) = found.module.tag("ABI") {
+        for line in abi.split(';') {
+            row("abi", line.to_owned())?;
+        }
     }
     row("verdict", if found.refusal.is_some() { "refused" } else { "accepted" }.to_owned())
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command, and what they share.
 
+mod artifact;
 mod assign;
 mod certify;
 mod client;
@@ -21,6 +22,7 @@ mod run;
 mod send;
 mod session;
 mod spawn;
+mod statetest;
 mod tame;
 mod trace;
 mod wallet;
@@ -43,6 +45,7 @@ Examples:
   drivebay run process.wasm --eval '1 + 1'
   drivebay run process.wasm --message '{\"Tags\":{\"Action\":\"Ping\"},\"Data\":\"hello\"}' --json
   drivebay run process.wasm                      (in a terminal: a REPL)
+  drivebay run Token.json --call 'transfer(address,uint256)' 0x… 5
   drivebay image save state.image --process ID
 
 Exit codes:
@@ -68,7 +71,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Inspect(inspect::Args),
-    Run(run::Args),
+    Run(Box<run::Args>),
     Image(image::Args),
     Certify(certify::Args),
     Wallet(wallet::Args),

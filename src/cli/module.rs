@@ -1,14 +1,14 @@
 //! From a module's file to a disk, with words for whatever is wrong with it.
 
 use super::{
-    App,
+    App, artifact,
     error::{refused, usage},
     files,
     progress::Progress,
 };
 use crate::{
     config::Config,
-    cu::{CuError, FolderArtifacts, Readers},
+    cu::{CuError, EVM_FORMAT, FolderArtifacts, Readers},
     disk::{
         ArtifactStore, Disk, DiskReader, FormatName, Module, NoArtifacts, Refusal, RefusalCode, Tag,
     },
@@ -60,11 +60,31 @@ pub(crate) fn format_of(
         let what = if bytes.starts_with(b"\0asm") {
             "this is WebAssembly, but its imports and exports fit no ao format"
         } else {
-            "this is no WebAssembly (it does not begin with \\0asm)"
+            "this is neither WebAssembly (it does not begin with \\0asm) nor what Ethereum's compilers \
+             write"
         };
         let note = format!("{what}; say what it is with --format, one of: {}", known());
         refused(Refusal::new(RefusalCode::UnknownFormat, note))
     })
+}
+
+/// The module in a file's bytes: the bytes themselves, or the bytecode in a compiler's output. Its tags are
+/// those that a publisher would give it.
+pub(crate) fn module_of(
+    readers: &Readers,
+    bytes: Vec<u8>,
+    format: Option<&str>,
+    contract: Option<&str>,
+) -> anyhow::Result<Module> {
+    let Some(artifact) = artifact::take(&bytes, contract)? else {
+        let format = format_of(readers, &bytes, format)?;
+        let tags = default_tags(&format);
+        return Ok(Module::new(bytes, format, tags));
+    };
+    let format = format_of(readers, &[], Some(format.unwrap_or(EVM_FORMAT)))?;
+    let mut tags = default_tags(&format);
+    tags.extend(artifact.tags);
+    Ok(Module::new(artifact.code, format, tags))
 }
 
 /// The tags that a publisher would give a module of `format`.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cu::CuError,
-    disk::{FormatName, Module, NoArtifacts, ReadError, Tag},
+    disk::{Module, NoArtifacts, ReadError, Tag},
     item::Draft,
 };
 use std::{
@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Its Module-Format, if the file does not tell
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
+    /// Which contract of a compiler's output, if it has several
+    #[arg(long, value_name = "NAME")]
+    contract: Option<String>,
     /// A tag, such as Memory-Limit=500-mb or Name=mine (repeatable)
     #[arg(long = "tag", short = 't', value_name = "NAME=VALUE", value_parser = parse_tag)]
     tags: Vec<Tag>,
@@ -42,8 +45,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     let bytes = module::read_bytes(&args.module)?;
-    let format = module::format_of(&app.readers, &bytes, args.format.as_deref())?;
-    let module = Module::new(bytes, format.clone(), tags(&format, &args.tags));
+    let (format, contract) = (args.format.as_deref(), args.contract.as_deref());
+    let module = module::module_of(&app.readers, bytes, format, contract)?;
+    let module = Module { tags: tags(&module, &args.tags), ..module };
     check(app, &module)?;
     let client = Client::new(app, &args.units)?;
     // No anchor: where a wallet signs without chance, the same module has the same id.
@@ -63,8 +67,8 @@ fn check(app: &App, module: &Module) -> anyhow::Result<()> {
 }
 
 /// What is typed goes before what is usual.
-fn tags(format: &FormatName, typed: &[Tag]) -> Vec<Tag> {
-    let mut tags = module::default_tags(format);
+fn tags(module: &Module, typed: &[Tag]) -> Vec<Tag> {
+    let (format, mut tags) = (&module.format, module.tags.clone());
     // Units of the network refuse a module of these formats without limits.
     if format.as_str().contains("emscripten") {
         tags.push(Tag::new("Memory-Limit", "1-gb"));

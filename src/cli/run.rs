@@ -1,7 +1,7 @@
 //! `drivebay run`: boots a process and evaluates messages, one after the other.
 
 use super::{
-    App, color,
+    App, artifact, color,
     error::{Exit, usage},
     message,
     print::{self, Style},
@@ -22,6 +22,7 @@ Examples:
   drivebay run token.wasm --message '{\"Tags\":{\"Action\":\"Balance\"}}' --json
   drivebay run token.wasm --message @mint.json --message @transfers.jsonl
   drivebay run token.wasm --message @balance.json --dry-run    (leaves no mark)
+  drivebay run Token.json --call 'transfer(address,uint256)' 0x… 5    (a compiler's artifact)
   drivebay run aos.wasm --process mine --tag Name=mine         (a process of its own)
   drivebay run aos.wasm                                        (in a terminal: a REPL)
 
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     /// Lua for an aos process to evaluate, @FILE, or - for stdin (repeatable, in order with --message)
     #[arg(long = "eval", short = 'e', value_name = "LUA|@FILE|-", allow_hyphen_values = true)]
     evals: Vec<String>,
+    /// A contract's function and its arguments, such as 'transfer(address,uint256)' 0x… 5 (repeatable)
+    #[arg(long = "call", value_name = "FUNCTION> <ARG", num_args = 1.., allow_negative_numbers = true)]
+    calls: Vec<String>,
     /// Evaluate on a copy of the state, and keep nothing
     #[arg(long)]
     dry_run: bool,
@@ -60,10 +64,11 @@ pub(crate) struct Args {
     order: Vec<Given>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Given {
     Message(usize),
     Eval(usize),
+    Call(Vec<String>),
 }
 
 impl Args {
@@ -78,6 +83,12 @@ impl Args {
             .map(|(n, at)| (at, Given::Message(n)))
             .chain(evals.map(|(n, at)| (at, Given::Eval(n))))
             .collect();
+        let mut places = indices("calls").into_iter();
+        for words in matches.get_occurrences::<String>("calls").into_iter().flatten() {
+            let words: Vec<String> = words.cloned().collect();
+            let at = places.nth(words.len().saturating_sub(1)).unwrap_or_default();
+            order.push((at, Given::Call(words)));
+        }
         order.sort_by_key(|(at, _)| *at);
         self.order = order.into_iter().map(|(_, given)| given).collect();
     }
@@ -101,6 +112,7 @@ impl Args {
                     let code = message::text(self.evals.get(*n).map_or("", String::as_str))?;
                     all.push(message::eval(&code));
                 }
+                Given::Call(words) => all.push(artifact::call(words)?),
             }
         }
         Ok(all)

@@ -30,6 +30,9 @@ pub(crate) struct ProcessArgs {
     /// Its Module-Format, if the file does not tell
     #[arg(long, value_name = "NAME")]
     pub(crate) format: Option<String>,
+    /// Which contract of a compiler's output, if it has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) contract: Option<String>,
     /// The process: its id, and the name of its folder [default: one made from the module]
     #[arg(long, value_name = "ID")]
     pub(crate) process: Option<String>,
@@ -281,8 +284,7 @@ fn hold(
 
 fn module_of(app: &App, args: &ProcessArgs) -> anyhow::Result<Module> {
     let bytes = module::read_bytes(&args.module)?;
-    let format = module::format_of(&app.readers, &bytes, args.format.as_deref())?;
-    Ok(Module::new(bytes, format, Vec::new()))
+    module::module_of(&app.readers, bytes, args.format.as_deref(), args.contract.as_deref())
 }
 
 fn process_id(args: &ProcessArgs, module: &Module) -> String {
@@ -321,7 +323,7 @@ fn new_head(args: &ProcessArgs, module: &Module, id: &str) -> Head {
             tags.push(Tag::new(name, value));
         }
     }
-    let module_tags = merged(module::default_tags(&module.format), &args.module_tags);
+    let module_tags = merged(module.tags.clone(), &args.module_tags);
     let publisher = Stored { id: module_id, owner: owner.clone(), tags: pairs(&module_tags) };
     let process = Stored { id: id.to_owned(), owner, tags: pairs(&tags) };
     let mut head = Head::new(publisher, process, module.format.as_str(), module.id.to_string());

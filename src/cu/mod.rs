@@ -34,7 +34,7 @@ pub use error::CuError;
 pub use host::OfflineHost;
 pub use ledger::{Mark, Results, ResultsQuery};
 pub(crate) use lock::lock;
-pub use readers::{Engine, Inspection, Readers, ReadersError};
+pub use readers::{EVM_FORMAT, Engine, Inspection, Readers, ReadersError, abi_lines, statetest};
 pub use receipt::{Receipt, StoredResult, Verdict};
 pub use source::{
     At, Batch, DryMessage, Entry, Position, ProcessDefinition, PublishedModule, Source, Until,

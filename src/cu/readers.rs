@@ -5,6 +5,18 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use drivebay_wasm::Inspection;
 
+pub use drivebay_evm::statetest;
+
+/// The format that a compiler's bytecode is run in unless another is asked for.
+pub const EVM_FORMAT: &str = "evm-bytecode-osaka-1";
+/// What Solidity's bytecode begins with: it puts the free memory's pointer where it belongs.
+const SOLIDITY: &[u8] = &[0x60, 0x80, 0x60, 0x40, 0x52];
+
+/// A contract's ABI, from JSON to lines that fit in a tag.
+pub fn abi_lines(json: &str) -> Result<String, String> {
+    drivebay_evm::Abi::parse(json).map(|abi| abi.to_lines()).map_err(|error| error.to_string())
+}
+
 /// How wasm is made to run. Changes how fast a result comes, never the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -51,7 +63,9 @@ impl Readers {
             Engine::Plain => drivebay_wasm::EngineKind::Plain,
             Engine::Pulley => drivebay_wasm::EngineKind::Pulley,
         };
-        Self::default().with(Arc::new(drivebay_wasm::WasmReader::new(kind)?))
+        Self::default()
+            .with(Arc::new(drivebay_wasm::WasmReader::new(kind)?))?
+            .with(Arc::new(drivebay_evm::EvmReader::default()))
     }
 
     /// These and one more. Refused if it claims a format that another reader has.
@@ -89,7 +103,9 @@ impl Readers {
 
     /// The format that a bare file is of, where its bytes tell.
     pub fn detect(&self, bytes: &[u8]) -> Option<FormatName> {
-        drivebay_wasm::detect_format(bytes).filter(|format| self.get(format).is_some())
+        let evm = || bytes.starts_with(SOLIDITY).then(|| FormatName::from(EVM_FORMAT));
+        let format = drivebay_wasm::detect_format(bytes).or_else(evm);
+        format.filter(|format| self.get(format).is_some())
     }
 
     /// What is in a module, where it is wasm; `None` for other machines' modules.

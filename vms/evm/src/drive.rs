@@ -1,0 +1,66 @@
+//! A process's state, live. It is its image: a frozen state is a clone of it.
+
+use crate::{disk::EvmDisk, run, state::State};
+use drivebay_disk::{Call, Drive, Frozen, Host, HostError, HostFailure, Image, Limits, Mode, Ran};
+use std::sync::Arc;
+
+/// Bytes that a drive itself takes, about; what its state takes follows from its rows.
+const BASE_BYTES: u64 = 16 << 10;
+/// Bytes that a row of a table takes, about: measured at a million accounts.
+const ROW_BYTES: u64 = 240;
+
+#[derive(Clone)]
+pub(crate) struct EvmDrive {
+    pub(crate) disk: Arc<EvmDisk>,
+    pub(crate) state: State,
+}
+
+impl Drive for EvmDrive {
+    fn run(
+        self: Box<Self>,
+        call: Arc<Call>,
+        limits: &Limits,
+        host: Arc<dyn Host>,
+    ) -> Result<Ran, HostFailure> {
+        let Self { disk, state } = *self;
+        let is_dry = call.mode == Mode::DryRun;
+        let back = |state| -> Box<dyn Drive> { Box::new(Self { disk: disk.clone(), state }) };
+        match run::run(&disk, state, (call, limits, !is_dry), host) {
+            Err(failed) => {
+                Err(HostFailure { error: failed.error, drive: Some(back(failed.state)) })
+            }
+            Ok(run::End { state, fault, reply, cost: meter }) => Ok(match (is_dry, fault) {
+                (true, fault) => Ran::Dry { drive: Some(back(state)), fault, reply, meter },
+                (false, None) => Ran::Done { drive: back(state), reply, meter },
+                (false, Some(fault)) => {
+                    Ran::Faulted { drive: Some(back(state)), fault, reply, meter }
+                }
+            }),
+        }
+    }
+
+    fn freeze(&mut self) -> Result<Arc<dyn Frozen>, HostError> {
+        Ok(Arc::new(self.clone()))
+    }
+
+    /// Accounts, without their storage: how many slots they have is not counted anywhere.
+    fn resident_bytes(&self) -> u64 {
+        let world = &self.state.world;
+        BASE_BYTES + ROW_BYTES * (world.accounts.len() + world.codes.len())
+    }
+}
+
+impl Frozen for EvmDrive {
+    fn thaw(&self) -> Result<Box<dyn Drive>, HostError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn image(&self) -> Result<Image, HostError> {
+        let image = self.state.image(&self.disk.header());
+        image.map_err(|error| drivebay_disk::bug!("imaging: {error}"))
+    }
+
+    fn held_bytes(&self) -> u64 {
+        BASE_BYTES
+    }
+}

@@ -1,0 +1,310 @@
+//! One revm, composed: its context, its tables of instructions, and the hooks that count and stop.
+
+use crate::{
+    db::Db,
+    meter::{Meter, Stop},
+    precompiles::Precompiles,
+};
+use drivebay_disk::{Call, Host, HostError};
+use revm::{
+    Context, Journal,
+    context::{
+        BlockEnv, CfgEnv, ContextTr, Evm, FrameStack, JournalTr, LocalContext, TxEnv,
+        result::{EVMError, ExecutionResult, InvalidTransaction},
+    },
+    context_interface::{context::ContextError, journaled_state::account::JournaledAccountTr},
+    handler::{
+        EthFrame, EvmTr, FrameInitOrResult, FrameResult, Handler, ItemOrResult,
+        evm::{ContextDbError, FrameInitResult},
+        instructions::EthInstructions,
+        pre_execution::calculate_caller_fee,
+    },
+    interpreter::{
+        CreateInputs, CreateScheme, FrameInput, GasTracker, InitialAndFloorGas, Instruction,
+        InstructionContext, InstructionResult, interpreter::EthInterpreter,
+        interpreter_action::FrameInit,
+    },
+    primitives::{Address, hardfork::SpecId},
+    state::EvmState,
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// What a transaction has at hand besides the state.
+#[derive(Default)]
+pub(crate) struct Around {
+    pub(crate) meter: Meter,
+    /// The call, for what the outbox tells of it.
+    pub(crate) call: Option<Arc<Call>>,
+    pub(crate) host: Option<Arc<dyn Host>>,
+    /// Set when the operator wants the thread back.
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+pub(crate) type Ctx = Context<BlockEnv, TxEnv, CfgEnv, Db, Journal<Db>, Around>;
+type Frame = EthFrame<EthInterpreter>;
+type Inner = Evm<Ctx, (), EthInstructions<EthInterpreter, Ctx>, Precompiles, Frame>;
+pub(crate) type Failure = EVMError<std::convert::Infallible, InvalidTransaction>;
+
+/// Bytes of frames and memory that are kept for the next call; above, they are given back.
+const KEPT_BYTES: usize = 1 << 20;
+/// Bytes that a frame takes, about.
+const FRAME_BYTES: usize = 34 << 10;
+
+/// A revm whose every frame is counted.
+pub(crate) struct Machine {
+    evm: Inner,
+    deepest: usize,
+}
+
+/// Why a fatal error is fatal stands in the meter.
+const STOPPED: &str = "stopped";
+const JUMPDEST: u8 = 0x5b;
+
+fn jumpdest(context: InstructionContext<'_, Ctx, EthInterpreter>) -> Result<(), InstructionResult> {
+    let (around, remaining) = (&mut context.host.chain, context.interpreter.gas.remaining());
+    if around.meter.is_over(remaining) {
+        around.meter.halt(Stop::Fuel, remaining);
+    } else if around.stop.load(Ordering::Relaxed) {
+        let error = HostError::Exhausted { what: "time: the operator ended the call" };
+        around.meter.halt(Stop::Host(error), remaining);
+    } else {
+        return Ok(());
+    }
+    context.host.error = Err(ContextError::Custom(STOPPED.into()));
+    Err(InstructionResult::FatalExternalError)
+}
+
+impl Machine {
+    pub(crate) fn new(spec: SpecId, precompiles: Precompiles) -> Self {
+        let ctx: Ctx = Context::<BlockEnv, TxEnv, CfgEnv, Db>::new(Db::default(), spec)
+            .with_chain(Around::default());
+        let mut instruction = EthInstructions::new_mainnet_with_spec(spec);
+        instruction.insert_instruction(JUMPDEST, Instruction::new(jumpdest), 1);
+        let frame_stack = FrameStack::new_prealloc(1);
+        let evm = Evm { ctx, inspector: (), instruction, precompiles, frame_stack };
+        Self { evm, deepest: 0 }
+    }
+
+    pub(crate) fn ctx(&mut self) -> &mut Ctx {
+        &mut self.evm.ctx
+    }
+
+    pub(crate) fn db(&mut self) -> &mut Db {
+        self.evm.ctx.journaled_state.db_mut()
+    }
+
+    /// Runs one transaction. What it changed is not in the state yet.
+    pub(crate) fn transact(
+        &mut self,
+        manner: Manner,
+        tx: TxEnv,
+        around: Around,
+    ) -> Result<(ExecutionResult, EvmState), Failure> {
+        self.evm.ctx.tx = tx;
+        self.evm.ctx.chain = around;
+        let ran = Rulebook(manner).run(self);
+        let changes = self.evm.ctx.journaled_state.finalize();
+        self.evm.ctx.error = Ok(());
+        ran.map(|result| (result, changes))
+    }
+
+    /// Gives back what an unusually deep or large call made it hold.
+    pub(crate) fn relax(&mut self) {
+        let buffer = self.evm.ctx.local.shared_memory_buffer.borrow().capacity();
+        if buffer > KEPT_BYTES {
+            self.evm.ctx.local = LocalContext::default();
+        }
+        if self.deepest * FRAME_BYTES > KEPT_BYTES {
+            self.evm.frame_stack = FrameStack::new_prealloc(1);
+            self.deepest = 0;
+        }
+    }
+
+    /// Bytes that it holds between calls, about.
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.evm.ctx.local.shared_memory_buffer.borrow().capacity() + self.deepest * FRAME_BYTES
+    }
+}
+
+fn stopped() -> ContextError<std::convert::Infallible> {
+    ContextError::Custom(STOPPED.into())
+}
+
+impl EvmTr for Machine {
+    type Context = Ctx;
+    type Instructions = EthInstructions<EthInterpreter, Ctx>;
+    type Precompiles = Precompiles;
+    type Frame = Frame;
+
+    fn all(&self) -> (&Ctx, &Self::Instructions, &Precompiles, &FrameStack<Frame>) {
+        self.evm.all()
+    }
+
+    fn all_mut(
+        &mut self,
+    ) -> (&mut Ctx, &mut Self::Instructions, &mut Precompiles, &mut FrameStack<Frame>) {
+        self.evm.all_mut()
+    }
+
+    fn frame_init(
+        &mut self,
+        init: FrameInit,
+    ) -> Result<FrameInitResult<'_, Frame>, ContextDbError<Ctx>> {
+        if self.evm.ctx.chain.meter.is_too_deep(init.depth) {
+            self.evm.ctx.chain.meter.halt(Stop::Depth, gas_of(&init.frame_input));
+            return Err(stopped());
+        }
+        self.deepest = self.deepest.max(init.depth + 1);
+        let result = self.evm.frame_init(init)?;
+        Ok(result)
+    }
+
+    fn frame_run(&mut self) -> Result<FrameInitOrResult<Frame>, ContextDbError<Ctx>> {
+        let ran = self.evm.frame_run()?;
+        let meter = &mut self.evm.ctx.chain.meter;
+        let remaining = match &ran {
+            ItemOrResult::Item(init) => {
+                let waits = self.evm.frame_stack.get().interpreter.gas.remaining();
+                waits.saturating_add(gas_of(&init.frame_input))
+            }
+            ItemOrResult::Result(result) => result.gas().remaining(),
+        };
+        if meter.stop.is_none() {
+            if meter.is_over(remaining) {
+                meter.halt(Stop::Fuel, remaining);
+            } else if let ItemOrResult::Result(result) = &ran {
+                match result.instruction_result() {
+                    InstructionResult::MemoryLimitOOG => meter.halt(Stop::Memory, remaining),
+                    result if result.is_halt() => meter.forfeit(remaining),
+                    _ => {}
+                }
+            }
+        }
+        if meter.stop.is_some() {
+            return Err(stopped());
+        }
+        if let ItemOrResult::Item(init) = &ran {
+            meter.park(remaining.saturating_sub(gas_of(&init.frame_input)));
+        }
+        Ok(ran)
+    }
+
+    fn frame_return_result(
+        &mut self,
+        result: FrameResult,
+    ) -> Result<Option<FrameResult>, ContextDbError<Ctx>> {
+        self.evm.ctx.chain.meter.unpark();
+        self.evm.frame_return_result(result)
+    }
+}
+
+fn gas_of(input: &FrameInput) -> u64 {
+    match input {
+        FrameInput::Call(call) => call.gas_limit,
+        FrameInput::Create(create) => create.gas_limit(),
+        FrameInput::Empty => 0,
+    }
+}
+
+/// What a transaction is, besides its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// A transaction as Ethereum has it.
+    Ethereum,
+    /// A message: its sender signed for it elsewhere, and may be a contract here (EIP-3607 says nothing).
+    Message,
+    /// A message that makes a contract at a given address.
+    Birth(Address),
+}
+
+struct Rulebook(Manner);
+
+impl Handler for Rulebook {
+    type Evm = Machine;
+    type Error = Failure;
+    type HaltReason = revm::context::result::HaltReason;
+
+    fn validate_against_state_and_deduct_caller(
+        &self,
+        machine: &mut Machine,
+        _gas: &mut InitialAndFloorGas,
+    ) -> Result<(), Failure> {
+        if self.0 == Manner::Ethereum {
+            return revm::handler::pre_execution::validate_against_state_and_deduct_caller(
+                machine.ctx(),
+            );
+        }
+        let (block, tx, cfg, journal, _, _) = machine.ctx().all_mut();
+        let mut caller = journal.load_account_with_code_mut(tx.caller)?.data;
+        let balance = calculate_caller_fee(*caller.balance(), tx, block, cfg)?;
+        caller.set_balance(balance);
+        if tx.kind.is_call() {
+            caller.bump_nonce();
+        }
+        Ok(())
+    }
+
+    fn first_frame_input(
+        &mut self,
+        machine: &mut Machine,
+        gas: &mut GasTracker,
+    ) -> Result<Option<FrameInit>, Failure> {
+        let init = revm::handler::MainnetHandler::<Machine, Failure, Frame>::default()
+            .first_frame_input(machine, gas)?;
+        let Manner::Birth(address) = self.0 else { return Ok(init) };
+        Ok(init.map(|mut init| {
+            if let FrameInput::Create(create) = &mut init.frame_input {
+                let scheme = CreateScheme::Custom { address };
+                **create = CreateInputs::new(
+                    create.caller(),
+                    scheme,
+                    create.value(),
+                    create.init_code().clone(),
+                    create.gas_limit(),
+                    create.reservoir(),
+                );
+            }
+            init
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use drivebay_disk::{Fuel, Limits};
+    use revm::primitives::{TxKind, U256, address, hex};
+
+    #[test]
+    fn what_a_deep_call_took_is_given_back() {
+        // Takes 8 KiB, and calls itself with all its gas: 34 kB a frame, and its memory.
+        let code = hex::decode("5f6120005260005f5f5f5f305af1").unwrap();
+        let mut machine = Machine::new(SpecId::OSAKA, Precompiles::plain(SpecId::OSAKA));
+        let home = address!("00000000000000000000000000000000000000aa");
+        machine.db().world.set_account(home, 1, U256::ZERO, &code);
+        machine.ctx().cfg.tx_gas_limit_cap = Some(u64::MAX);
+        machine.ctx().cfg.disable_block_gas_limit = true;
+        machine.ctx().cfg.disable_nonce_check = true;
+        machine.ctx().cfg.memory_limit = u64::MAX;
+        let gas_limit = 1 << 50;
+        let limits = Limits {
+            fuel: Fuel(u64::MAX),
+            gas: None,
+            memory_bytes: u64::MAX,
+            output_bytes: u32::MAX,
+            depth: u32::MAX,
+        };
+        let tx = TxEnv { gas_limit, kind: TxKind::Call(home), chain_id: None, ..TxEnv::default() };
+        let around = Around { meter: Meter::new(gas_limit, 0, &limits), ..Around::default() };
+        let (result, _) = machine.transact(Manner::Message, tx, around).unwrap();
+        assert!(result.is_success(), "{result:?}");
+        assert!(machine.held_bytes() > 16 << 20, "{}", machine.held_bytes());
+        machine.relax();
+        assert!(machine.held_bytes() < KEPT_BYTES, "{}", machine.held_bytes());
+    }
+}
