@@ -3,6 +3,7 @@
 
 mod aos;
 mod certify;
+mod client;
 mod config;
 mod crash;
 mod cu;
