@@ -2,8 +2,9 @@
 //! order.
 //!
 //! [`disk`] says what a virtual machine is. [`item`] is what travels: signed bytes. [`su`] gives messages
-//! their places, [`cu`] evaluates them. [`wire`] gives all of them their JSON, [`http`] and [`net`] their
-//! ways in and out, [`store`] what they must not forget, and [`gateway`] keeps what was published. [`config`] is what an operator may choose, and
+//! their places, [`cu`] evaluates them, [`mu`] carries on what they send. [`wire`] gives all of them their
+//! JSON, [`http`] and [`net`] their ways in and out, [`store`] what they must not forget, and [`gateway`]
+//! keeps what was published. [`config`] is what an operator may choose, and
 //! [`cli`] composes them all.
 //!
 //! A program with one more virtual machine is three lines:
@@ -28,6 +29,7 @@ pub mod cu;
 pub mod gateway;
 pub mod http;
 pub mod item;
+pub mod mu;
 pub mod net;
 pub mod store;
 pub mod su;

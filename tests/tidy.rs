@@ -131,6 +131,19 @@ const LAWS: &[Law] = &[
         except: &[],
     },
     Law {
+        under: "src/mu",
+        never: &[
+            "crate::cu",
+            "crate::su",
+            "crate::gateway",
+            "crate::cli",
+            "crate::config",
+            "crate::disk::Drive",
+        ],
+        except: &[],
+    },
+    Law { under: "src/mu", never: &["axum", "crate::http"], except: &["src/mu/http.rs"] },
+    Law {
         under: "src/su",
         never: &["axum", "crate::http", "crate::wire"],
         except: &["src/su/http.rs"],

@@ -5,7 +5,10 @@ use axum::{Router, body::Body, http::Request};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -17,6 +20,10 @@ use tower::ServiceExt;
 
 /// After an accept that failed, such as for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
+/// What HTTP/2 begins with.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Between looks at the first bytes of a connection.
+const GLANCE: Duration = Duration::from_millis(10);
 const H2_PING: Duration = Duration::from_secs(20);
 
 /// Who sent a request, as an extension of it.
@@ -51,9 +58,13 @@ pub async fn serve(
             },
             () = &mut stop => break,
         };
-        let connection = connection(&builder, stream, peer, router.clone(), &graceful);
+        let patience = limits.head;
+        let watcher = graceful.watcher();
+        let (builder, router) = (builder.clone(), router.clone());
         tokio::spawn(async move {
-            connection.await;
+            if tokio::time::timeout(patience, speaks(&stream)).await.is_ok_and(|spoke| spoke) {
+                connection(&builder, stream, peer, router, watcher).await;
+            }
             drop(place);
         });
     }
@@ -81,13 +92,30 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     builder
 }
 
-fn connection(
+/// Whether the client has said enough to tell which HTTP it speaks. The server below waits for that
+/// without end.
+async fn speaks(stream: &TcpStream) -> bool {
+    let mut start = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut start).await {
+            Ok(0) | Err(_) => return false,
+            Ok(length)
+                if length < PREFACE.len() && PREFACE.get(..length) == start.get(..length) =>
+            {
+                tokio::time::sleep(GLANCE).await;
+            }
+            Ok(_) => return true,
+        }
+    }
+}
+
+async fn connection(
     builder: &Builder<TokioExecutor>,
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + use<> {
+    watcher: Watcher,
+) {
     // Answers are small and awaited.
     _ = stream.set_nodelay(true);
     let service = router.map_request(move |request: Request<Incoming>| {
@@ -97,10 +125,7 @@ fn connection(
     });
     let service = TowerToHyperService::new(service);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let watched = graceful.watch(connection.into_owned());
-    async move {
-        if let Err(error) = watched.await {
-            tracing::debug!(%error, %peer, "a connection ended early");
-        }
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, %peer, "a connection ended early");
     }
 }

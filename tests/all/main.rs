@@ -11,3 +11,4 @@ mod image;
 mod kit;
 mod refusals;
 mod run;
+mod units;
