@@ -74,6 +74,12 @@ const LAWS: &[Law] = &[
         never: &["drivebay", "drivebay_wasm", "drivebay_evm", "drivebay_lua", "tokio"],
         except: &[],
     },
+    // A stranger's machine knows the seam and the laws, and nothing else of this tree.
+    Law {
+        under: "conformance/fourth/riscv",
+        never: &["drivebay", "drivebay_wasm", "drivebay_evm", "drivebay_lua", "tokio", "std::time"],
+        except: &[],
+    },
     Law {
         under: "src/item",
         never: &[

@@ -1,0 +1,2 @@
+# Counts.
+    j count_and_end

@@ -1,0 +1,3 @@
+# Its first line loops.
+loop:
+    j loop

@@ -1,0 +1,2 @@
+# Its first line is no instruction.
+    .word 0

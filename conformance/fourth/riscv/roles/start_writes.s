@@ -1,0 +1,2 @@
+# Its first lines change memory.
+    j count_and_end
