@@ -5,7 +5,7 @@
 //! their places, [`cu`] evaluates them, [`mu`] carries on what they send. [`wire`] gives all of them their
 //! JSON, [`http`] and [`net`] their ways in and out, [`store`] what they must not forget, and [`gateway`]
 //! keeps what was published. [`config`] is what an operator may choose, and
-//! [`cli`] composes them all.
+//! [`cli`] composes them all. And [`certify`] shows that the machines are deterministic.
 //!
 //! A program with one more virtual machine is three lines:
 //!
@@ -13,8 +13,8 @@
 //! use drivebay::{cli, cu::Readers};
 //!
 //! fn main() -> std::process::ExitCode {
-//!     let tape = drivebay::disk::testing::Tape::default();
-//!     cli::main(|engine| Readers::stock(engine)?.with(std::sync::Arc::new(tape)))
+//!     let tape = || std::sync::Arc::new(drivebay::disk::testing::Tape::default());
+//!     cli::main(move |engine| Readers::stock(engine)?.with(tape()))
 //! }
 //! ```
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@
 
 pub use drivebay_disk as disk;
 
+pub mod certify;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -21,6 +21,7 @@ const NOT_OURS: &[&str] = &[
     "modules/aos",
     "modules/.tools",
     "modules/built",
+    "conformance/suites/data",
     ".drivebay",
 ];
 
@@ -113,6 +114,7 @@ const LAWS: &[Law] = &[
         never: &["crate::cu", "crate::su", "crate::mu", "crate::cli", "crate::config", "tokio"],
         except: &[],
     },
+    Law { under: "src/certify", never: &["crate::cli", "crate::config", "tokio"], except: &[] },
     Law { under: "src/cu", never: &["crate::cli", "crate::config", "anyhow"], except: &[] },
     Law {
         under: "src/http",

@@ -5,7 +5,7 @@ mod common;
 mod flawed;
 
 use common::{tape, tape_roles};
-use drivebay_conformance::laws::{self, Log, Outcome, Role, Roles, engines};
+use drivebay_conformance::laws::{self, Log, Outcome, Role, Roles, WAYS, Way, engines};
 use drivebay_disk::{
     DiskReader, Resource,
     testing::{MapHost, Tape, call},
@@ -222,7 +222,7 @@ fn log() -> Log {
     let host = MapHost::new().with(Resource::Data(id.into()), "some data");
     // Counts, spins when told to, says what it reads, and goes on from where it stopped.
     let module = tape(",=s[]  >+.  <?.  >>,[.,]  >,=o[!]");
-    Log { name: "tape".into(), module, limits: roles.limits, calls, host: Arc::new(host) }
+    Log { host: Arc::new(host), ..Log::new("tape", (module, roles.limits), calls) }
 }
 
 #[test]
@@ -232,17 +232,26 @@ fn a_log_is_played_in_every_way() {
     assert_eq!(entries, log().play(&Tape::default()).unwrap());
     assert!(entries.iter().any(|entry| entry.receipt.fault().is_some()));
     let flaws = [
-        (Flaw::GlobalCounter, "another thread"),
-        (Flaw::ForgetsInImage, "file after every call"),
-        (Flaw::DryRunsLeak, "dry-runs between"),
-        (Flaw::SharesFrozen, "dry-runs between"),
-        (Flaw::FaultsLeak, "by a fault"),
-        (Flaw::FreezeIsSeen, "not frozen"),
+        (Flaw::GlobalCounter, "again"),
+        (Flaw::GlobalCounter, "threads"),
+        (Flaw::ForgetsInImage, "imaged"),
+        (Flaw::ForgetsInImage, "evicted"),
+        (Flaw::ForgetsInImage, "pressure"),
+        (Flaw::DryRunsLeak, "reads"),
+        (Flaw::SharesFrozen, "reads"),
+        (Flaw::SharesFrozen, "traffic"),
+        (Flaw::FaultsLeak, "faults"),
+        (Flaw::FreezeIsSeen, "unseen"),
     ];
-    for (flaw, words) in flaws {
-        let found = log().check(&Flawed::new(flaw), 7).unwrap_err().to_string();
-        assert!(found.contains(words), "{flaw:?}: {found}");
+    for (flaw, way) in flaws {
+        let way = Way::named(way).unwrap();
+        log().check_way(&Tape::default(), way, 7).unwrap();
+        let found = log().check_way(&Flawed::new(flaw), way, 7).unwrap_err().to_string();
+        assert!(found.starts_with(way.name), "{flaw:?}: {found}");
+        assert!(way.heavy || log().check(&Flawed::new(flaw), 7).is_err());
     }
+    let caught = |way: &Way| flaws.iter().any(|(_, name)| *name == way.name);
+    assert!(WAYS.iter().all(caught), "each way catches something");
 }
 
 #[test]

@@ -1,5 +1,10 @@
 //! `drivebay certify`: what this program is held to, run by this program.
 
+mod fuzz;
+mod matrix;
+mod play;
+mod whole;
+
 use super::{
     App,
     error::{Exit, usage},
@@ -24,26 +29,37 @@ use std::{
 
 const AFTER_HELP: &str = "\
 Examples:
+  drivebay certify
+  drivebay certify --full --report report
+  drivebay certify --only 'wasm laws'
+  drivebay certify matrix
+  drivebay certify fuzz --cases 1000
+  drivebay certify play wasm roles
   drivebay certify golden conformance/golden/cases --modules modules/aos
   drivebay certify golden conformance/golden/cases --modules modules/aos --restored
   drivebay certify golden conformance/golden/cases --modules modules/aos --engine pulley
   drivebay certify statetest ethereum-tests/GeneralStateTests --json
 
-Ends with 1 if any case differs in a way that is not named. A case whose module is not there is
-skipped, and counted as such.";
+Ends with 1 if anything that is held differs: a law, a transcript from the one recorded, a case in a way
+that is not named. What cannot be tried is skipped, with the reason, and counted as such.";
 
-/// Hold this program to recorded answers
+/// Hold every machine of this program to the laws, to recorded receipts and to recorded cases
 #[derive(clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    whole: whole::Whole,
     #[command(subcommand)]
-    suite: Suite,
+    suite: Option<Suite>,
 }
 
 #[derive(clap::Subcommand)]
 enum Suite {
     Golden(Golden),
     Statetest(super::statetest::Args),
+    Fuzz(fuzz::Fuzz),
+    Matrix(matrix::Matrix),
+    Play(play::Play),
 }
 
 /// Replay recorded cases, and compare replies and memories with those of the reference
@@ -76,8 +92,12 @@ struct Golden {
 
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     match &args.suite {
-        Suite::Golden(golden) => golden.run(app),
-        Suite::Statetest(tests) => tests.run(app),
+        None => args.whole.run(app),
+        Some(Suite::Golden(golden)) => golden.run(app),
+        Some(Suite::Statetest(tests)) => tests.run(app),
+        Some(Suite::Fuzz(fuzz)) => fuzz.run(app),
+        Some(Suite::Matrix(matrix)) => matrix.run(app),
+        Some(Suite::Play(play)) => play.run(app),
     }
 }
 

@@ -90,10 +90,15 @@ enum Command {
 pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) readers: Readers,
+    /// Makes the same readers for another engine.
+    pub(crate) make: Box<Make>,
 }
 
+/// Makes readers for an engine.
+pub(crate) type Make = dyn Fn(Engine) -> Result<Readers, ReadersError>;
+
 /// The whole program, with the readers that `readers` makes for an engine.
-pub fn main(readers: impl FnOnce(Engine) -> Result<Readers, ReadersError>) -> ExitCode {
+pub fn main(readers: impl Fn(Engine) -> Result<Readers, ReadersError> + 'static) -> ExitCode {
     let exit = match run_line(std::env::args_os(), readers) {
         Ok(exit) => exit,
         Err(error) => error::report(&error),
@@ -103,7 +108,7 @@ pub fn main(readers: impl FnOnce(Engine) -> Result<Readers, ReadersError>) -> Ex
 
 fn run_line(
     line: impl IntoIterator<Item = OsString>,
-    readers: impl FnOnce(Engine) -> Result<Readers, ReadersError>,
+    readers: impl Fn(Engine) -> Result<Readers, ReadersError> + 'static,
 ) -> anyhow::Result<Exit> {
     let matches = match Cli::command().try_get_matches_from(line) {
         Ok(matches) => matches,
@@ -111,7 +116,7 @@ fn run_line(
     };
     let cli = Cli::from_arg_matches(&matches)?;
     let config = Config::resolve(cli.choices)?;
-    let app = App { readers: readers(config.engine)?, config };
+    let app = App { readers: readers(config.engine)?, config, make: Box::new(readers) };
     match cli.command {
         Command::Inspect(args) => inspect::run(&app, &args),
         Command::Run(mut args) => {

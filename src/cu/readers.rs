@@ -1,6 +1,7 @@
 //! Which virtual machine reads which format. The only place where the machines are named.
 
 use crate::disk::{DiskReader, Format, FormatName, HostError, Module, Refusal};
+use drivebay_conformance::Proof;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use drivebay_wasm::Inspection;
@@ -33,7 +34,7 @@ pub enum Engine {
 /// The readers of this program, by format.
 #[derive(Default)]
 pub struct Readers {
-    readers: Vec<Arc<dyn DiskReader>>,
+    readers: Vec<(Arc<dyn DiskReader>, Option<Proof>)>,
     by_format: BTreeMap<FormatName, usize>,
 }
 
@@ -65,6 +66,7 @@ impl Readers {
         };
         Self::default()
             .with(Arc::new(drivebay_wasm::WasmReader::new(kind)?))?
+            .proved(crate::certify::WASM)
             .with(Arc::new(drivebay_evm::EvmReader::default()))
     }
 
@@ -82,23 +84,39 @@ impl Readers {
         let index = self.readers.len();
         let names = reader.formats().iter().map(|format| (format.name.clone(), index));
         self.by_format.extend(names);
-        self.readers.push(reader);
+        self.readers.push((reader, None));
         Ok(self)
+    }
+
+    /// Says what the reader added last brings to be certified: `drivebay certify` then covers it.
+    pub fn proved(mut self, proof: Proof) -> Self {
+        if let Some((_, last)) = self.readers.last_mut() {
+            *last = Some(proof);
+        }
+        self
+    }
+
+    /// The readers that can be certified, with what they brought for it.
+    pub fn certifiable(&self) -> impl Iterator<Item = (&Arc<dyn DiskReader>, Option<Proof>)> {
+        self.readers.iter().map(|(reader, proof)| (reader, *proof))
     }
 
     /// The reader of a format, by its exact name.
     pub fn get(&self, format: &FormatName) -> Option<&Arc<dyn DiskReader>> {
-        self.by_format.get(format).and_then(|index| self.readers.get(*index))
+        self.by_format
+            .get(format)
+            .and_then(|index| self.readers.get(*index))
+            .map(|(reader, _)| reader)
     }
 
     /// All readers, in the order in which they were added.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn DiskReader>> {
-        self.readers.iter()
+        self.readers.iter().map(|(reader, _)| reader)
     }
 
     /// All formats, reader by reader.
     pub fn formats(&self) -> impl Iterator<Item = &Format> {
-        self.readers.iter().flat_map(|reader| reader.formats())
+        self.all().flat_map(|reader| reader.formats())
     }
 
     /// The format that a bare file is of, where its bytes tell.

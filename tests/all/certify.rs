@@ -1,4 +1,4 @@
-//! `drivebay certify golden`, on a case of the counter's own.
+//! `drivebay certify`: a case of the counter's own, transcripts, and what a fuzzer and a kill leave.
 
 use crate::kit::{Bench, number};
 use sha2::{Digest, Sha256};
@@ -69,4 +69,54 @@ fn a_missing_module_is_skipped_and_counted() {
     bench
         .drivebay(&["certify", "golden", "cases", "--modules", ".", "--only", "x"])
         .expect(2, "no case");
+}
+
+#[test]
+fn a_transcript_is_the_recorded_one_whoever_plays_it_and_however() {
+    let bench = Bench::new();
+    let recorded = include_str!("../../conformance/golden/receipts/wasm.txt");
+    for how in [&[][..], &["--engine", "pulley"], &["--way", "imaged"]] {
+        let played = bench.drivebay(&[&["certify", "play", "wasm", "roles"], how].concat());
+        assert_eq!(played.expect(0, "").out, recorded, "{how:?}");
+    }
+    let unknown = bench.drivebay(&["certify", "play", "wasm", "nothing"]);
+    unknown.expect(2, "there are roles, aos2_0_6");
+    let way = ["certify", "play", "wasm", "roles", "--way", "sideways"];
+    bench.drivebay(&way).expect(2, "no way is called sideways; there are again");
+}
+
+#[test]
+fn what_was_kept_before_a_kill_is_gone_on_from() {
+    let bench = Bench::new();
+    let args = ["certify", "play", "wasm", "roles", "--resume", "kept"];
+    let whole = bench.drivebay(&args).expect(0, "").out;
+    assert_eq!(whole, include_str!("../../conformance/golden/receipts/wasm.txt"));
+    // As a kill leaves it: one log is there in part, one not at all.
+    std::fs::remove_file(bench.path("kept/float")).unwrap();
+    assert_eq!(bench.drivebay(&args).expect(0, "").out, whole);
+    bench.write("kept/float", "2\nbent");
+    bench.drivebay(&args).expect(3, "what was kept cannot be read");
+}
+
+#[test]
+fn a_report_counts_and_says_why_something_was_skipped() {
+    let bench = Bench::new();
+    let args = ["certify", "--only", "all", "--report", "report", "--json"];
+    let report = &bench.drivebay(&args).expect(0, "").lines()[0];
+    assert_eq!(number(report, "Failed"), 0);
+    assert_eq!(number(report, "Skipped"), 2, "neither suites nor cases are here");
+    let xml = std::fs::read_to_string(bench.path("report/report.xml")).unwrap();
+    assert!(xml.contains("conformance/suites/fetch brings it"), "{xml}");
+    let table = std::fs::read_to_string(bench.path("report/report.txt")).unwrap();
+    assert!(table.contains("0 passed, 0 failed, 2 skipped"), "{table}");
+    bench.drivebay(&["certify", "--only", "nothing"]).expect(2, "no suite has that in its name");
+}
+
+#[test]
+fn random_logs_agree_on_every_engine() {
+    let bench = Bench::new();
+    let found = bench.drivebay(&["certify", "fuzz", "--cases", "60", "--machine", "wasm"]);
+    let found = found.expect(0, "");
+    assert!(found.out.contains("module") && found.out.contains(" 0 diverged"), "{}", found.out);
+    bench.drivebay(&["certify", "fuzz", "--machine", "none"]).expect(2, "no machine of that name");
 }

@@ -1,11 +1,6 @@
 //! Receipts as they were recorded, line by line.
 
-use super::{
-    Broken, Held,
-    broken::{At, must},
-    player::play_all,
-    script::Subject,
-};
+use super::{Broken, Held, Transcript, role_logs, script::Subject};
 use std::{env, fs, path::Path};
 
 /// Set to `1`, it has the law write what it finds instead of comparing.
@@ -18,17 +13,9 @@ pub(super) fn golden(subject: &Subject) -> Held {
         return bless(subject, path);
     }
     let recorded = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    let found = lines(subject)?;
-    for (number, (recorded, found)) in (1..).zip(recorded.lines().zip(found.lines())) {
-        must!(
-            recorded == found,
-            "{}:{number}: recorded {recorded}\n   found {found}",
-            path.display()
-        );
-    }
-    let (recorded, found) = (recorded.lines().count(), found.lines().count());
-    must!(recorded == found, "{}: {recorded} lines are recorded, {found} found", path.display());
-    Ok(())
+    let found = Transcript::parse(&lines(subject)?);
+    let recorded = Transcript::parse(&recorded);
+    found.same_as(&recorded).map_err(|broken| broken.at(path.display()))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Broken {
@@ -45,16 +32,6 @@ pub(super) fn bless(subject: &Subject, path: &Path) -> Held {
 }
 
 fn lines(subject: &Subject) -> Result<String, Broken> {
-    let mut lines = String::new();
-    for script in subject.scripts() {
-        let disk = subject.disk(&script.module)?;
-        let (format, module) = (disk.format(), &script.module.id);
-        let role = script.role;
-        lines += &format!("{role} {} rules {} module {module}\n", format.name, format.rules);
-        let entries = play_all(&disk, &script.steps).at(role)?;
-        for (step, entry) in script.steps.iter().zip(entries) {
-            lines += &format!("{role} {} {entry}\n", step.call.slot.nonce);
-        }
-    }
-    Ok(lines)
+    let logs = role_logs(&subject.reader, &subject.roles);
+    Ok(Transcript::play(&*subject.reader, &logs)?.to_string())
 }

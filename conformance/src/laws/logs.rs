@@ -1,19 +1,17 @@
 //! Recorded schedules of any module, played in every way that a host may play them.
 
 use super::{
-    Broken, Held,
-    broken::{At, must},
+    Broken, WAYS, Way,
+    broken::At,
     in_time,
-    player::{Player, elsewhere, play_all},
-    receipt::{Entry, same, same_entry},
-    repeat::unobserved,
-    rng::Rng,
+    player::{Player, play_all},
+    receipt::Entry,
     script::Step,
-    state::unmarked,
+    ways::Played,
     wire,
 };
 use drivebay_disk::{
-    Call, Disk, DiskReader, Host, Limits, Module, NoArtifacts,
+    ArtifactStore, Call, Disk, DiskReader, Host, Image, Limits, Module, NoArtifacts,
     json::{Json, JsonError},
     testing::MapHost,
 };
@@ -33,9 +31,17 @@ pub struct Log {
     pub calls: Vec<Arc<Call>>,
     /// What they may read.
     pub host: Arc<dyn Host>,
+    /// Where the reader may keep compiled code.
+    pub artifacts: Arc<dyn ArtifactStore>,
 }
 
 impl Log {
+    /// A log whose messages read nothing, and whose code is compiled each time.
+    pub fn new(name: &str, (module, limits): (Module, Limits), calls: Vec<Arc<Call>>) -> Self {
+        let (host, artifacts) = (Arc::new(MapHost::new()), Arc::new(NoArtifacts));
+        Self { name: name.into(), module, limits, calls, host, artifacts }
+    }
+
     /// A log of message and environment pairs, in the JSON that legacy modules see. What they read is not
     /// there; see [`Log::host`].
     pub fn from_json<'a>(
@@ -47,7 +53,7 @@ impl Log {
             Ok(Arc::new(wire::call(&Json::parse(message)?, &Json::parse(env)?, nonce)))
         };
         let calls = (0..).zip(pairs).map(call).collect::<Result<_, JsonError>>()?;
-        Ok(Self { name: name.into(), module, limits, calls, host: Arc::new(MapHost::new()) })
+        Ok(Self::new(name, (module, limits), calls))
     }
 
     /// Plays the log once, with a freeze and an image after every call.
@@ -55,22 +61,53 @@ impl Log {
         play_all(&self.disk(reader)?, &self.steps())
     }
 
-    /// Plays the log in every way; all must come to the same. Gives back what that is.
+    /// Plays the log in every way but the heavy ones; all must come to the same. Gives back what that is.
     pub fn check(&self, reader: &dyn DiskReader, seed: u64) -> Result<Vec<Entry>, Broken> {
-        let (disk, steps) = (self.disk(reader)?, self.steps());
-        let expected = play_all(&disk, &steps).at("played once")?;
-        let played = Played { reader, log: self, disk, steps, expected, seed };
-        elsewhere(|| played.again()).at("read again, on another thread")?;
-        unobserved(&played.disk, &played.steps, &played.expected).at("not frozen between calls")?;
-        unmarked(&played.disk, &played.steps, &played.expected).at("faults")?;
-        played.imaged().at("as a file after every call")?;
-        played.evicted().at("evicted now and then")?;
-        played.with_reads().at("with dry-runs between")?;
+        let played = self.played(reader, seed)?;
+        for way in WAYS.iter().filter(|way| !way.heavy) {
+            way.hold(&played).at(way.name)?;
+        }
         Ok(played.expected)
     }
 
-    fn disk(&self, reader: &dyn DiskReader) -> Result<Arc<dyn Disk>, Broken> {
-        Ok(reader.read(&self.module, &NoArtifacts)?)
+    /// Plays the calls from number `from` on, from a state (the blank one if there is none). `each` is given
+    /// every call, what it came to, and the state after it.
+    pub fn play_from(
+        &self,
+        reader: &dyn DiskReader,
+        state: Option<&Image>,
+        from: usize,
+        mut each: impl FnMut(&Call, &Entry, &Image) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        let disk = self.disk(reader)?;
+        let mut player = Player::at(&disk, state.unwrap_or(disk.blank()))?;
+        for step in self.steps().iter().skip(from) {
+            let entry = player.play(step).at(step)?;
+            each(&step.call, &entry, player.image())?;
+        }
+        Ok(())
+    }
+
+    /// Plays the log once, and then in that way, which must come to the same. Gives back what that is.
+    pub fn check_way(
+        &self,
+        reader: &dyn DiskReader,
+        way: &Way,
+        seed: u64,
+    ) -> Result<Vec<Entry>, Broken> {
+        let played = self.played(reader, seed)?;
+        way.hold(&played).at(way.name)?;
+        Ok(played.expected)
+    }
+
+    fn played<'a>(&'a self, reader: &'a dyn DiskReader, seed: u64) -> Result<Played<'a>, Broken> {
+        let (disk, steps) = (self.disk(reader)?, self.steps());
+        let expected = play_all(&disk, &steps).at("played once")?;
+        Ok(Played { reader, log: self, disk, steps, expected, seed })
+    }
+
+    pub(super) fn disk(&self, reader: &dyn DiskReader) -> Result<Arc<dyn Disk>, Broken> {
+        Ok(reader.read(&self.module, &*self.artifacts)?)
     }
 
     fn steps(&self) -> Vec<Step> {
@@ -96,75 +133,4 @@ pub fn log_trial(reader: Arc<dyn DiskReader>, log: Log, seed: u64) -> Trial {
         let held = in_time(move || log.check(&*reader, seed).map(drop));
         held.map_err(|broken| broken.to_string().into())
     })
-}
-
-struct Played<'a> {
-    reader: &'a dyn DiskReader,
-    log: &'a Log,
-    disk: Arc<dyn Disk>,
-    steps: Vec<Step>,
-    expected: Vec<Entry>,
-    seed: u64,
-}
-
-impl Played<'_> {
-    fn both(&self) -> impl Iterator<Item = (&Step, &Entry)> {
-        self.steps.iter().zip(&self.expected)
-    }
-
-    fn again(&self) -> Held {
-        let disk = self.log.disk(self.reader)?;
-        Player::new(&disk)?.follow(&self.steps, &self.expected)
-    }
-
-    fn imaged(&self) -> Held {
-        let there = self.log.disk(self.reader)?;
-        let mut player = Player::new(&self.disk)?;
-        for (step, expected) in self.both() {
-            player = player.moved(&there).at(step)?;
-            same_entry(expected, &player.play(step).at(step)?).at(step)?;
-        }
-        Ok(())
-    }
-
-    fn evicted(&self) -> Held {
-        let mut rng = Rng::new(self.seed, "evict");
-        let mut player = Player::new(&self.disk)?;
-        for (step, expected) in self.both() {
-            if rng.once_in(5) {
-                player = player.moved(&self.disk).at(step)?;
-            } else if rng.once_in(10) {
-                player = player.moved(&self.log.disk(self.reader)?).at(step)?;
-            }
-            same_entry(expected, &player.play(step).at(step)?).at(step)?;
-        }
-        Ok(())
-    }
-
-    /// Dry-runs of any call, on the process itself and on twins, some of which live on for a while.
-    fn with_reads(&self) -> Held {
-        let mut rng = Rng::new(self.seed, "reads");
-        let mut player = Player::new(&self.disk)?;
-        let mut twins = Vec::new();
-        for (step, expected) in self.both() {
-            let root = player.root();
-            let any = self.steps.get(rng.place(self.steps.len())).unwrap_or(step).dry();
-            let here = player.play(&any).at(&any)?;
-            must!(here.root == root, "{any}: root {root} became {}", here.root);
-            let mut twin = Player::on(&self.disk, player.freeze()?.thaw()?, player.image());
-            let there = twin.play(&any).at(&any)?;
-            same_entry(&here, &there).at(&any).at("a dry-run on a twin")?;
-            let ahead = player.play(&step.dry()).at(step)?;
-            same(&expected.receipt, &ahead.receipt).at(step).at("as a dry-run")?;
-            twins.push((twin, step, expected));
-            let found = player.play(step).at(step)?;
-            same_entry(expected, &found).at(step)?;
-            if rng.once_in(3) {
-                let (mut twin, step, expected) = twins.swap_remove(rng.place(twins.len()));
-                same_entry(expected, &twin.play(step).at(step)?).at(step).at("a twin, later")?;
-            }
-            twins.truncate(4);
-        }
-        Ok(())
-    }
 }

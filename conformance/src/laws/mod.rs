@@ -31,6 +31,8 @@ mod script;
 mod silence;
 mod spent;
 mod state;
+mod transcript;
+mod ways;
 mod wire;
 
 pub use broken::{Broken, Held};
@@ -39,6 +41,8 @@ pub use logs::{Log, log_trial};
 pub use receipt::{Entry, Receipt, Verdict};
 pub use rng::Rng;
 pub use roles::{Ladder, Role, Roles};
+pub use transcript::{Transcript, role_logs};
+pub use ways::{WAYS, Way};
 
 use drivebay_disk::DiskReader;
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -193,6 +197,11 @@ pub fn trials(reader: Arc<dyn DiskReader>, roles: Arc<Roles>) -> Vec<Trial> {
 /// Tries every law, one after the other, without printing or exiting.
 pub fn check_all(reader: &Arc<dyn DiskReader>, roles: &Arc<Roles>) -> Vec<LawResult> {
     LAWS.iter().map(|law| result(law, reader, roles)).collect()
+}
+
+/// The names of all laws, in the order in which they are tried.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    LAWS.iter().map(|law| law.name)
 }
 
 /// Tries the law of that name alone; `None` if there is no such law.

@@ -23,7 +23,7 @@ pub mod asm;
 mod cpu;
 mod roles;
 
-pub use roles::roles;
+pub use roles::{PROOF, roles};
 
 use cpu::{Cpu, Stop};
 use drivebay_disk::*;

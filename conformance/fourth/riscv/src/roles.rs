@@ -1,7 +1,10 @@
 //! The programs that the laws ask for, from `roles/`.
 
 use crate::asm::assemble;
-use drivebay_conformance::laws::{Ladder, Role, Roles, roles::as_it_is};
+use drivebay_conformance::{
+    Proof,
+    laws::{Ladder, Role, Roles, roles::as_it_is},
+};
 use drivebay_disk::{Fuel, Limits, Module};
 
 macro_rules! role {
@@ -9,6 +12,10 @@ macro_rules! role {
         role($name, include_str!(concat!("../roles/", $name, ".s")))
     };
 }
+
+/// What a program that serves this machine certifies it with.
+pub const PROOF: Proof =
+    Proof { name: "riscv", roles, recorded: include_str!("../tests/golden.txt") };
 
 /// All roles.
 ///

@@ -2,7 +2,10 @@
 
 use crate::{long, reader, roles};
 use drivebay_conformance::laws::{Log, log_trial};
-use drivebay_disk::testing::{MapHost, call};
+use drivebay_disk::{
+    NoArtifacts,
+    testing::{MapHost, call},
+};
 use libtest_mimic::Trial;
 use std::sync::Arc;
 
@@ -18,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         limits: roles::LIMITS,
         calls: (0..calls).map(|nonce| call(nonce).data(format!("{nonce}")).build()).collect(),
         host: Arc::new(MapHost::new()),
+        artifacts: Arc::new(NoArtifacts),
     };
     vec![log_trial(reader(), log, 13)]
 }

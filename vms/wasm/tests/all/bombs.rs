@@ -2,6 +2,7 @@
 
 use crate::real;
 use crate::roles::{LIMITS, role};
+use drivebay_conformance::aos;
 use drivebay_disk::testing::{NoHost, call};
 use drivebay_disk::{
     Call, Digest, Disk, DiskReader, Drive, FaultCode, Fuel, Limits, Meter, Module, NoArtifacts,
@@ -141,8 +142,8 @@ fn recursive(locals: usize) -> Module {
 
 /// Message 0 is the process itself; each other is an Eval.
 fn eval(nonce: u32, code: &str) -> Arc<Call> {
-    let message = if nonce == 0 { real::birth() } else { real::message(nonce, "Eval", code) };
-    let json = WireJson { message: message.into(), env: real::env().into() };
+    let message = if nonce == 0 { aos::birth() } else { aos::message(nonce, "Eval", code) };
+    let json = WireJson { message: message.into(), env: aos::env().into() };
     let base = call(u64::from(nonce)).build();
     Arc::new(Call { json, seed: Digest::of(&nonce.to_le_bytes()).0, ..(*base).clone() })
 }

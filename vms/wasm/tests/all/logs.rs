@@ -1,50 +1,16 @@
 //! Logs of real aos processes, played in every way that a host may play them, on every engine.
 
 use crate::real;
-use drivebay_conformance::laws::{Entry, Log};
+use drivebay_conformance::{
+    aos,
+    laws::{Entry, Log},
+};
 use drivebay_disk::{DiskReader, Module};
 use drivebay_wasm::EngineKind;
 use libtest_mimic::{Completion, Failed, Trial};
 
-/// One of each kind of thing that a process does, over and over with other numbers.
-const EVALS: &[&str] = &[
-    "Count = (Count or 0) + @ return Count",
-    "local t = {} for k, v in pairs({a=1, b=2, c=@, d=4, [@]=5}) do t[#t+1] = tostring(k) end return table.concat(t, ',')",
-    "error('boom @')",
-    "return pcall(error, {code=@})",
-    "Handlers.add('h@', Handlers.utils.hasMatchingTag('Action', 'Ping@'), function (m) Hits = (Hits or 0) + 1 end) return #Handlers.list",
-    "return string.format('%.14g %.17g %s', 0.1 * @, 1/3, tostring(0/0))",
-    "Co = coroutine.wrap(function () for i = 1, 3 do coroutine.yield(i * @) end end) return Co()",
-    "return Co and Co()",
-    "return os.time() .. ' ' .. os.date('!%Y-%m-%d') .. ' ' .. os.clock()",
-    "this is not lua @",
-    "Big = string.rep('x', @ * 1000) return #Big",
-    "return require('json').encode({a={1,2,{b=@}}, c='é'})",
-    "print('line @') io.write('half @') return math.random(1000)",
-    "ao.send({Target='T@', Data=tostring(@), Action='Test'}) return 'sent'",
-    "local f, e = io.open('/nothing/@') return tostring(e)",
-    "local t = {} for i = 1, 300 do t[i] = (i * @) % 71 end table.sort(t) return t[1] .. ' ' .. t[300]",
-    "ao.spawn('MODULE@', {Tags={Name='child'}}) return 'spawned'",
-    "T = T or {} T[{}] = @ T[print] = 1 local n = 0 for k in pairs(T) do n = n + 1 end return n",
-    "return select('#', string.byte(string.rep('ab', 20), 1, -1)) + @",
-    "collectgarbage() return math.type(@ // 1)",
-];
-
-fn pairs(count: u32) -> Vec<(String, String)> {
-    let birth = (real::birth(), real::env());
-    let evals = (1..count).map(|nonce| {
-        let at = nonce as usize % EVALS.len();
-        let text = EVALS[at].replace('@', &(nonce + 1).to_string());
-        (real::message(nonce, "Eval", &text), real::env())
-    });
-    std::iter::once(birth).chain(evals).collect()
-}
-
 fn log(reader: &dyn DiskReader, name: &str, module: Module, count: u32) -> Log {
-    let limits = real::limits(reader, &module);
-    let pairs = pairs(count);
-    let texts = pairs.iter().map(|(message, env)| (message.as_str(), env.as_str()));
-    Log::from_json(name, (module, limits), texts).expect("messages are JSON")
+    aos::log(reader, name, module, count).expect("messages are JSON")
 }
 
 /// (file, format, messages in CI, messages in a long run)
@@ -82,6 +48,11 @@ fn play(file: &str, format: &str, count: u32) -> Result<Completion, Failed> {
 
 /// A log of nothing but errors would agree with itself too.
 fn useful(entries: &[Entry]) -> Result<(), Failed> {
+    // What aos was sent and did not evaluate, it puts into its inbox.
+    let lost = |entry: &Entry| format!("{:?}", entry.receipt.reply.output).contains("New Message");
+    if let Some((at, entry)) = entries.iter().enumerate().skip(1).find(|(_, entry)| lost(entry)) {
+        return Err(format!("message {at} was not evaluated: {entry:?}").into());
+    }
     let done = entries.iter().filter(|entry| entry.receipt.fault().is_none()).count();
     if done * 2 < entries.len() {
         let first = entries.first();

@@ -1,0 +1,26 @@
+//! Proof, for anyone, that the machines of this program are deterministic: what is run, and what comes of it.
+//!
+//! A [`Job`] is one suite on one machine, as steps. [`jobs`] says which there are; whoever runs them shows
+//! progress, and gets a [`Report`], which [`table()`], [`junit()`] and [`json()`] write.
+
+pub mod fuzz;
+mod jobs;
+mod json;
+mod json_suite;
+mod junit;
+mod logs;
+mod matrix;
+mod proofs;
+mod report;
+mod table;
+
+pub use jobs::{Cases, Job, Options, SEED, Step, jobs};
+pub use json::json;
+pub use junit::junit;
+pub use logs::{Named, Subject, subjects};
+pub use matrix::{CONDITIONS, Cell, Condition, Matrix, Row, matrix_table, resume};
+pub use proofs::WASM;
+pub use report::{
+    About, Counts, Found, Outcome, ReaderLine, Report, SuiteReport, Tier, TranscriptRoot, Trial,
+};
+pub use table::table;
