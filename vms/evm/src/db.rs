@@ -1,7 +1,7 @@
 //! What revm reads: the tables themselves.
 
 use crate::state::{Chain, State};
-use crate::world::{Keys, World};
+use crate::world::{Empty, Keys, World};
 use drivebay_disk::Digest;
 use revm::{
     Database,
@@ -60,8 +60,8 @@ impl Db {
         State { world: std::mem::take(&mut self.world), chain: std::mem::take(&mut self.chain) }
     }
 
-    pub(crate) fn commit(&mut self, changes: EvmState) {
-        self.world.commit(changes, &mut self.keys);
+    pub(crate) fn commit(&mut self, changes: EvmState, empty: Empty) {
+        self.world.commit(changes, empty, &mut self.keys);
     }
 }
 

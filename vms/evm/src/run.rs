@@ -11,7 +11,7 @@ use crate::{
     precompiles::Precompiles,
     reply,
     state::State,
-    world::{Hashed, Keys},
+    world::{Empty, Hashed, Keys},
 };
 use drivebay_disk::{
     Call, Fault, FaultCode, Fuel, Host, HostError, Limits, Meter as Cost, Output, Reply, Tag,
@@ -183,7 +183,7 @@ impl Run<'_> {
         match result {
             ExecutionResult::Success { .. } => {
                 let db = self.machine.db();
-                db.commit(changes);
+                db.commit(changes, Empty::Gone);
                 db.chain.is_born = true;
                 None
             }
@@ -263,7 +263,7 @@ impl Run<'_> {
             Err(part) => return *part,
         };
         if keep {
-            self.machine.db().commit(changes);
+            self.machine.db().commit(changes, Empty::Gone);
             self.burn(withdrawn);
         }
         self.over(reply, keep)

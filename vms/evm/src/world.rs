@@ -3,7 +3,7 @@
 use crate::account::{AFTER, Account, read_number, rlp_number};
 use drivebay_disk::{Digest, Table};
 use revm::{
-    primitives::{Address, B256, KECCAK_EMPTY, U256, keccak256},
+    primitives::{Address, B256, KECCAK_EMPTY, U256, hardfork::SpecId, keccak256},
     state::{Account as Touched, EvmState},
 };
 use std::sync::LazyLock;
@@ -19,6 +19,21 @@ pub struct World {
 impl Default for World {
     fn default() -> Self {
         Self { accounts: Table::nesting(AFTER), codes: Table::new() }
+    }
+}
+
+/// What becomes of an account that was touched, and has neither nonce nor balance nor code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Empty {
+    /// It is gone (EIP-161).
+    Gone,
+    /// It stays, as before that.
+    Stays,
+}
+
+impl Empty {
+    pub(crate) fn under(spec: SpecId) -> Self {
+        if spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) { Self::Gone } else { Self::Stays }
     }
 }
 
@@ -103,17 +118,23 @@ impl World {
     }
 
     /// Takes over what a transaction changed.
-    pub(crate) fn commit(&mut self, changes: EvmState, keys: &mut impl Keys) {
+    pub(crate) fn commit(&mut self, changes: EvmState, empty: Empty, keys: &mut impl Keys) {
         for (address, touched) in changes {
             if touched.is_touched() {
-                self.commit_account(keys.address(address), &touched, keys);
+                self.commit_account(keys.address(address), &touched, empty, keys);
             }
         }
     }
 
-    fn commit_account(&mut self, key: Digest, touched: &Touched, keys: &mut impl Keys) {
-        // EIP-161: an empty account that was touched is gone.
-        if touched.is_selfdestructed() || touched.is_empty() {
+    fn commit_account(
+        &mut self,
+        key: Digest,
+        touched: &Touched,
+        empty: Empty,
+        keys: &mut impl Keys,
+    ) {
+        let is_gone = empty == Empty::Gone && touched.is_empty();
+        if touched.is_selfdestructed() || is_gone {
             self.accounts.remove(&key);
             return;
         }

@@ -6,6 +6,7 @@
 
 mod asm;
 mod hostile;
+mod oracle;
 mod roles;
 mod signed;
 mod stage;
@@ -20,6 +21,7 @@ fn main() {
     let mut trials = laws::trials(Arc::new(EvmReader::default()), Arc::new(roles::roles()));
     trials.extend(world::trials());
     trials.extend(signed::trials());
+    trials.extend(oracle::trials());
     trials.extend(hostile::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
