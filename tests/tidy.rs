@@ -154,7 +154,7 @@ const LAWS: &[Law] = &[
     Law {
         under: "src/su",
         never: &["axum", "crate::http", "crate::wire"],
-        except: &["src/su/http.rs"],
+        except: &["src/su/http.rs", "src/su/redirect.rs"],
     },
     Law {
         under: "src",

@@ -29,7 +29,7 @@ pub fn router(mu: Arc<Mu>) -> Router {
         .route("/monitor/{id}", post(monitor).delete(unmonitor))
         .route("/status", get(status))
         .route("/health", get(async || ()))
-        .route("/metrics", get(async || prometheus()))
+        .route("/metrics", get(measured))
         .route("/shelf", get(shelf))
         .route("/shelf/{task}", delete(forget))
         .route("/shelf/{task}/replay", post(replay))
@@ -109,10 +109,16 @@ async fn unmonitor(
     Ok("Process deleted")
 }
 
-async fn status(State(mu): State<Arc<Mu>>) -> Result<Json<Value>, Failure> {
+async fn measured(State(mu): State<Arc<Mu>>) -> Result<String, Failure> {
     let tally = mu.tally().await?;
     metrics::gauge!("drivebay_mu_outbox_waiting").set(tally.waiting as f64);
     metrics::gauge!("drivebay_mu_outbox_shelved").set(tally.shelved as f64);
+    metrics::gauge!("drivebay_mu_monitored").set(tally.monitored as f64);
+    Ok(prometheus())
+}
+
+async fn status(State(mu): State<Arc<Mu>>) -> Result<Json<Value>, Failure> {
+    let tally = mu.tally().await?;
     Ok(Json(json!({
         "unit": "mu",
         "address": mu.address().to_string(),

@@ -195,11 +195,11 @@ impl Outbox {
         rows.iter().map(waiting).collect()
     }
 
-    /// When the next task is due, if there is one.
-    pub(super) async fn next_due(&self) -> Result<Option<u64>, sqlx::Error> {
-        let due: Option<i64> = sqlx::query_scalar("select min(due) from tasks where state = 0")
-            .fetch_one(self.store.reader())
-            .await?;
+    /// When the next task comes due after `now`, if there is one.
+    pub(super) async fn next_due(&self, now: u64) -> Result<Option<u64>, sqlx::Error> {
+        let sql = "select min(due) from tasks where state = 0 and due > $1";
+        let due: Option<i64> =
+            sqlx::query_scalar(sql).bind(signed(now)).fetch_one(self.store.reader()).await?;
         Ok(due.map(unsigned))
     }
 

@@ -66,10 +66,11 @@ impl Mu {
     }
 
     async fn nap(&self) -> Duration {
-        let due = self.outbox.next_due().await.ok().flatten();
-        let wait = due.map_or(u64::MAX, |due| due.saturating_sub(self.now_ms()));
-        // What is due and not claimed is being worked on: its end rings.
-        Duration::from_millis(wait.max(5)).min(NAP)
+        let now = self.now_ms();
+        // What is due and not claimed waits for somebody in its lane, whose end rings.
+        let due = self.outbox.next_due(now).await.ok().flatten();
+        let wait = due.map_or(u64::MAX, |due| due.saturating_sub(now));
+        Duration::from_millis(wait.max(1)).min(NAP)
     }
 
     /// Due tasks whose lanes nobody works on, and their lanes.

@@ -25,7 +25,7 @@ pub fn router(su: Arc<Su>) -> Router {
         .route("/timestamp", get(timestamp))
         .route("/health", get(async || ()))
         .route("/status", get(status))
-        .route("/metrics", get(async || prometheus()))
+        .route("/metrics", get(measured))
         .route("/processes/{id}", get(process))
         .route("/{id}/latest", get(latest))
         .route("/{id}", get(entry_or_page))
@@ -53,9 +53,15 @@ async fn timestamp(State(su): State<Arc<Su>>) -> Json<Value> {
     Json(json!({ "block_height": padded(su.height()), "timestamp": timestamp }))
 }
 
-async fn status(State(su): State<Arc<Su>>) -> Answer {
+async fn measured(State(su): State<Arc<Su>>) -> Result<String, Failure> {
     let status = su.status().await?;
     metrics::gauge!("drivebay_su_uploads_waiting").set(status.uploads as f64);
+    metrics::gauge!("drivebay_su_processes").set(status.processes as f64);
+    Ok(prometheus())
+}
+
+async fn status(State(su): State<Arc<Su>>) -> Answer {
+    let status = su.status().await?;
     Ok(Json(json!({
         "unit": "su",
         "address": su.address().to_string(),

@@ -10,12 +10,14 @@ mod existing;
 mod http;
 mod log;
 mod page;
+mod redirect;
 mod sequencer;
 mod upload;
 
 pub use existing::Existing;
 pub use http::router;
 pub use page::{Cursor, Entry, Page, PageQuery};
+pub use redirect::redirecting;
 
 use crate::{
     clock::Clock,

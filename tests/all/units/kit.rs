@@ -11,7 +11,7 @@ use drivebay::{
     clock::Clock,
     item::{DataItem, Draft, Id, KeyKind, Tag, Wallet},
     mu::{Bounds, Mu, MuOptions},
-    net::{InProcess, Transport},
+    net::{InProcess, Request, Transport},
     su::{Su, SuOptions},
 };
 use futures_util::future::BoxFuture;
@@ -205,14 +205,17 @@ async fn cron(State(cu): State<Cu>, query: Query) -> Json<Value> {
 }
 
 /// Two processes that answer a number with one less, to each other, until it is 0.
-pub(crate) fn ping_pong(su: Router, peers: [Id; 2]) -> Cu {
+pub(crate) fn ping_pong(transport: Arc<dyn Transport>, su: &str, peers: [Id; 2]) -> Cu {
+    let su = su.to_owned();
     let evaluate: Evaluate = Arc::new(move |process, id| {
-        let su = su.clone();
+        let (url, transport) = (format!("{su}/{id}?process-id={process}"), transport.clone());
         Box::pin(async move {
-            let (status, node) = read(&su, &format!("/{id}?process-id={process}")).await;
-            match status {
-                200 => (200, answer(&node, &process, peers)),
-                _ => (500, node),
+            match transport.call(Request::get(url)).await {
+                Ok(found) if found.status == 200 => {
+                    let node = serde_json::from_slice(&found.body).unwrap();
+                    (200, answer(&node, &process, peers))
+                }
+                other => (500, json!({ "error": format!("{other:?}") })),
             }
         })
     });
@@ -269,7 +272,8 @@ impl Net {
 
     /// The same with a compute unit whose processes play.
     pub(crate) async fn ping_pong(mut self, peers: [Id; 2]) -> Self {
-        self.cu = ping_pong(self.su_router.clone(), peers);
+        let su = InProcess::default().with("http://su", self.su_router.clone());
+        self.cu = ping_pong(Arc::new(su), "http://su", peers);
         self.restart_mu().await;
         self
     }

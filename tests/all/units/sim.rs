@@ -28,6 +28,8 @@ use tokio::sync::Notify;
 const CHAINS: [&str; 3] = ["x", "y", "z"];
 const LEFT: u64 = 5;
 const STEPS_MAX: usize = 20_000;
+/// How often anything went wrong, over all seeds.
+static STRUCK: AtomicU64 = AtomicU64::new(0);
 
 /// All chance there is, from one seed. Zero is none at all.
 struct Luck(AtomicU64);
@@ -50,7 +52,9 @@ impl Luck {
 
     /// True in `percent` of a hundred.
     fn strikes(&self, percent: u64) -> bool {
-        self.0.load(Ordering::SeqCst) != 0 && self.next() % 100 < percent
+        let strikes = self.0.load(Ordering::SeqCst) != 0 && self.next() % 100 < percent;
+        STRUCK.fetch_add(u64::from(strikes), Ordering::SeqCst);
+        strikes
     }
 }
 
@@ -152,7 +156,8 @@ impl World {
     }
 
     fn connect(&self) {
-        let cu = ping_pong(self.su_router.clone(), self.peers);
+        let su = InProcess::default().with("http://su", self.su_router.clone());
+        let cu = ping_pong(Arc::new(su), "http://su", self.peers);
         *self.net.units.lock().unwrap() = InProcess::default()
             .with("http://gw", self.gateway.router())
             .with("http://su", self.su_router.clone())
@@ -321,13 +326,7 @@ fn whatever_goes_wrong_the_ledgers_end_equal() {
     for seed in 1..=seeds {
         assert_eq!(runtime().block_on(play(seed)), expected, "seed {seed}");
     }
-}
-
-#[test]
-fn bad_luck_does_strike() {
     // A world where nothing goes wrong would prove nothing.
-    let luck = Luck::new(7);
-    let struck = (0..1000).filter(|_| luck.strikes(8)).count();
-    assert!((40..160).contains(&struck), "{struck}");
-    assert!(!Luck::new(0).strikes(100));
+    let struck = STRUCK.load(Ordering::SeqCst);
+    assert!(struck > seeds * 20, "{struck} strokes of bad luck over {seeds} seeds");
 }

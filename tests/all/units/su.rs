@@ -375,3 +375,27 @@ async fn a_process_boots_only_from_what_is_there() {
     desk.refused(&boot(&Id([8; 32]).to_string()), "Invalid tx id for On-Boot tag").await;
     desk.refused(&boot("nonsense"), "Invalid tx id for On-Boot tag").await;
 }
+
+/// Row 3.8 of the wire: one address for many.
+#[tokio::test]
+async fn many_schedulers_stand_behind_one_address() {
+    let units = vec!["http://one".to_owned(), "http://two/".to_owned()];
+    let router = drivebay::su::redirecting(units);
+    let (even, odd) = (Id([2; 32]), Id([3; 32]));
+    let at = async |method: &str, path: &str, body: Bytes| {
+        let request = axum::http::Request::builder().method(method).uri(path);
+        let request = request.body(axum::body::Body::from(body)).unwrap();
+        let answer = tower::ServiceExt::oneshot(router.clone(), request).await.unwrap();
+        let location = answer.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), location.unwrap_or_default())
+    };
+    let none = Bytes::new;
+    let path = format!("/{even}?process-id={even}&limit=2");
+    assert_eq!(at("GET", &path, none()).await, (307, format!("http://one{path}")));
+    let path = format!("/timestamp?proc-id={odd}");
+    assert_eq!(at("GET", &path, none()).await, (307, format!("http://two{path}")));
+    let item = message(&wallet(3), odd, &[]);
+    assert_eq!(at("POST", "/", item.bytes().clone()).await, (307, "http://two/".to_owned()));
+    assert_eq!(at("POST", "/", Bytes::from_static(b"junk")).await.0, 400);
+    assert_eq!(at("GET", &format!("/{even}"), none()).await.0, 400);
+}
