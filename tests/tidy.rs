@@ -171,6 +171,7 @@ const LAWS: &[Law] = &[
             "crate::cli::image",
             "crate::cli::certify",
             "crate::cli::assign",
+            "crate::cli::console",
             "crate::cli::dry_run",
             "crate::cli::item",
             "crate::cli::monitor",

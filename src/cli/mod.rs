@@ -4,6 +4,7 @@ mod artifact;
 mod assign;
 mod certify;
 mod client;
+mod console;
 mod dry_run;
 mod error;
 mod files;
@@ -84,6 +85,7 @@ enum Command {
     DryRun(dry_run::Args),
     Monitor(monitor::Args),
     Trace(trace::Args),
+    Console(console::Args),
 }
 
 /// What every command is given.
@@ -137,6 +139,7 @@ fn run_line(
         Command::DryRun(args) => dry_run::run(&app, &args),
         Command::Monitor(args) => monitor::run(&app, &args),
         Command::Trace(args) => trace::run(&app, &args),
+        Command::Console(args) => console::run(&app, &args),
     }
 }
 

@@ -132,7 +132,11 @@ fn note(fault: &Fault) -> String {
 /// The prompt that aos asks for, if it does, as one line.
 pub(crate) fn prompt(step: &Step, style: Style) -> Option<String> {
     let done = &step.evaluated;
-    let result = Value::object(result_pairs(&done.reply, None, &done.meter));
+    prompt_of(&Value::object(result_pairs(&done.reply, None, &done.meter)), style)
+}
+
+/// The same of a result that a compute unit answered.
+pub(crate) fn prompt_of(result: &Value, style: Style) -> Option<String> {
     let output = result.get("Output")?;
     let prompt = output.get("prompt").or_else(|| output.get("data")?.get("prompt"))?;
     Some(style.said(&prompt.as_text()?.to_string_lossy().replace(['\n', '\t'], " ")))

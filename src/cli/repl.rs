@@ -132,7 +132,7 @@ fn is_fatal(failure: &anyhow::Error) -> bool {
 }
 
 /// Decides whether a line is whole. Completes, hints and paints nothing.
-struct LuaHelper;
+pub(crate) struct LuaHelper;
 
 impl Helper for LuaHelper {}
 

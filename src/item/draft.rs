@@ -36,6 +36,29 @@ impl Draft {
     }
 }
 
+/// The item that `draft` becomes with this owner and signature, if the signature is one of that owner over it.
+///
+/// For what comes in pieces, as a gateway hands it out: fields here, payload there. The pieces are the item
+/// only if the signature says so.
+pub fn assemble(draft: &Draft, owner: &[u8], signature: &[u8]) -> Result<DataItem, ItemError> {
+    // Two schemes have keys of the same kind, and differ in what is signed.
+    let schemes =
+        [Scheme::Arweave, Scheme::Ethereum, Scheme::Ed25519, Scheme::Solana, Scheme::TypedEthereum];
+    let fitting = schemes.into_iter().filter(|scheme| {
+        scheme.owner_len() == owner.len() && scheme.signature_len() == signature.len()
+    });
+    let mut verdict = ItemError::BadSignature("no scheme has keys of this length".to_owned());
+    for scheme in fitting {
+        let unsigned = Unsigned { draft, scheme, owner, tags: tags::encode(&draft.tags) };
+        let item = unsigned.seal(signature)?;
+        match item.verify() {
+            Ok(()) => return Ok(item),
+            Err(error) => verdict = error,
+        }
+    }
+    Err(verdict)
+}
+
 /// A draft as the bytes that are signed.
 pub(super) struct Unsigned<'a> {
     draft: &'a Draft,

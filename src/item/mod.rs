@@ -33,7 +33,7 @@ pub use address::{address, ao_address, checksummed};
 pub use bundle::{Bundle, NESTING_MAX, is_bundle, read_nested, write_bundle};
 pub use chain::{first_link, next_link};
 pub use data_item::DataItem;
-pub use draft::Draft;
+pub use draft::{Draft, assemble};
 pub use error::{ItemError, WalletError};
 pub use id::{Id, IdError, b64url, from_b64url};
 pub use keyfile::{create_wallet, load_wallet};

@@ -5,7 +5,7 @@
 //! was down.
 
 use super::{Request, Response, Transport};
-use crate::item::{Id, Tag};
+use crate::item::{DataItem, Draft, Id, Tag, assemble, from_b64url};
 use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, HeaderValue, RANGE};
 use serde_json::{Value, json};
@@ -95,6 +95,22 @@ impl Published {
         self.tags.iter().find(|tag| tag.name == name).map(|tag| tag.value.as_str())
     }
 
+    /// The signed item that this and `data` are, if the id and the signature say so.
+    pub fn assembled(&self, data: &Bytes) -> Option<DataItem> {
+        let target = match self.recipient.as_str() {
+            "" => None,
+            target => Some(target.parse().ok()?),
+        };
+        let anchor = match self.anchor.as_str() {
+            "" => None,
+            anchor => Some(from_b64url(anchor)?.try_into().ok()?),
+        };
+        let draft = Draft { target, anchor, tags: self.tags.clone(), data: data.clone() };
+        let (owner, signature) = (from_b64url(&self.owner_key)?, from_b64url(&self.signature)?);
+        let item = assemble(&draft, &owner, &signature).ok()?;
+        (item.id().to_string() == self.id).then_some(item)
+    }
+
     /// An item as GraphQL tells it.
     pub fn from_node(node: &Value) -> Option<Self> {
         let text = |path: &str| node.pointer(path).and_then(Value::as_str).unwrap_or_default();
@@ -181,6 +197,19 @@ impl GatewayClient {
     /// What is published under `id`.
     pub async fn item(&self, id: &str) -> Answer<Option<Published>> {
         Ok(self.node(id).await?.as_ref().and_then(Published::from_node))
+    }
+
+    /// An item, its payload, and both as the item that was signed: a gateway cannot hand out another module
+    /// than that. The third is `None` where there is no such signature: the gateway lies, or this is a
+    /// transaction of Arweave itself, which is signed in another way.
+    pub async fn signed_item(
+        &self,
+        id: &str,
+    ) -> Answer<Option<(Published, Bytes, Option<DataItem>)>> {
+        let Some(published) = self.item(id).await? else { return Ok(None) };
+        let Some(data) = self.data(id, None).await? else { return Ok(None) };
+        let item = published.assembled(&data);
+        Ok(Some((published, data, item)))
     }
 
     /// The same, as GraphQL tells it.

@@ -102,3 +102,43 @@ fn what_aos_says_to_people_does_nothing_to_a_terminal() {
         assert!(ended.out.contains(expected), "{:?}", ended.out);
     }
 }
+
+/// Messages that a step sent, as target, action and data.
+fn sent(line: &Value) -> Vec<(String, String, String)> {
+    let messages = line.get("Messages").and_then(Value::as_array).unwrap();
+    let one = |message: &Value| {
+        let tags = message.get("Tags").and_then(Value::as_array).unwrap();
+        let action = tags.iter().find(|tag| text(tag, "name") == "Action");
+        let action = action.map_or(String::new(), |tag| text(tag, "value").to_owned());
+        (text(message, "Target").to_owned(), action, text(message, "Data").to_owned())
+    };
+    messages.iter().map(one).collect()
+}
+
+#[test]
+fn the_token_blueprint_mints_moves_and_refuses() {
+    let Some(module) = aos("aos2_0_6.wasm") else { return };
+    let bench = Bench::new();
+    bench.write("token.lua", include_str!("../../modules/blueprints/token.lua"));
+    let message = |owner: &str, tags: &str| format!(r#"{{"Owner":"{owner}","Tags":{{{tags}}}}}"#);
+    let mint = |owner| message(owner, r#""Action":"Mint","Quantity":"100""#);
+    let pay = |quantity: &str| {
+        message("me", &format!(r#""Action":"Transfer","Recipient":"bob","Quantity":"{quantity}""#))
+    };
+    let balance = message("x", r#""Action":"Balance","Recipient":"bob""#);
+    let (good, much, below) = (pay("30"), pay("71"), pay("-3"));
+    let (mine, others) = (mint("me"), mint("bob"));
+    let mut args = vec!["--owner", "me", "--eval", "@token.lua"];
+    for message in [&mine, &good, &much, &below, &others, &balance] {
+        args.extend(["-m", message.as_str()]);
+    }
+    let lines = run(&bench, &module, &args);
+    let told = |at: usize| sent(&lines[at + 2]);
+    assert_eq!(told(0)[0].1, "Mint-Notice");
+    let notices: Vec<_> = told(1).into_iter().map(|(to, action, _)| (to, action)).collect();
+    let notice = |to: &str, action: &str| (to.to_owned(), action.to_owned());
+    assert_eq!(notices, [notice("me", "Debit-Notice"), notice("bob", "Credit-Notice")]);
+    assert!(told(2)[0].2.contains("Insufficient Balance: me has 70"), "{:?}", told(2));
+    assert!(told(3)[0].2.contains("Quantity must be"), "{:?}", told(3));
+    assert_eq!((told(4)[0].1.as_str(), told(5)[0].2.as_str()), ("Mint-Error", "30"));
+}

@@ -212,6 +212,38 @@ fn results_dry_runs_assignments_and_monitors() {
     units.run(&bench, &nowhere).expect(3, "start one with `drivebay up`");
 }
 
+#[test]
+fn a_console_evaluates_lines_files_and_blueprints() {
+    let (bench, units) = (Bench::new(), Units::new());
+    let process = Id([1; 32]).to_string();
+    bench.write("more.lua", "return 'from a file'");
+    std::fs::create_dir(bench.path("prints")).unwrap();
+    bench.write("prints/mine.lua", "return 'mine'");
+    bench.write("typed", "return 1\n.load more.lua\n.load-blueprint mine\n.load-blueprint token\n.load-blueprint ../x\n.load-blueprint none\n.what\n.dry return 2\nreturn 3\n");
+    let mut command = bench.command(&["console", &process, "--blueprints", "prints"]);
+    command.env("GATEWAY_URL", &units.url).env_remove("MU_URL").env_remove("CU_URL");
+    command.stdin(std::fs::File::open(bench.path("typed")).unwrap());
+    let ended =
+        crate::kit::ended(&command.output().unwrap()).expect(0, "there is no command .what");
+    let items = units.seen.items.lock().unwrap();
+    let sent: Vec<&str> =
+        items.iter().map(|item| std::str::from_utf8(item.data()).unwrap()).collect();
+    assert_eq!(sent[..3], ["return 1", "return 'from a file'", "return 'mine'"]);
+    assert!(sent[3].contains("Handlers.add") && sent[4] == "return 3", "{sent:?}");
+    assert!(items.iter().all(|item| item.tag("Action") == Some("Eval")));
+    let asked = units.seen.asked.lock().unwrap();
+    assert!(asked.iter().any(|body| body.contains("return 2")), "{asked:?}");
+    assert!(
+        ended.out.contains("so be it") && ended.out.contains("no such balance"),
+        "{}",
+        ended.out
+    );
+    assert!(
+        ended.err.contains("there is no blueprint none")
+            && ended.err.contains("is named by letters")
+    );
+}
+
 /// A root that sends two messages, one of which is delivered and fails.
 #[test]
 fn a_trace_draws_what_a_message_set_off() {

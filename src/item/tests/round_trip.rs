@@ -2,8 +2,8 @@
 
 use super::{draft, ethereum_wallet, rsa_wallet, wallets};
 use crate::item::{
-    Bundle, DataItem, Draft, Id, ItemError, KeyKind, NESTING_MAX, Tag, Wallet, create_wallet,
-    load_wallet, read_nested, write_bundle,
+    Bundle, DataItem, Draft, Id, ItemError, KeyKind, NESTING_MAX, Tag, Wallet, assemble,
+    create_wallet, load_wallet, read_nested, write_bundle,
 };
 use proptest::prelude::*;
 use rsa::{BoxedUint, pss::SigningKey, signature::RandomizedSigner, signature::SignatureEncoding};
@@ -53,6 +53,18 @@ fn all_wallets_sign_and_come_back_from_text() {
         let other = again.sign(&draft()).unwrap();
         assert_eq!(other.verify(), Ok(()));
         assert_eq!(other.deep_hash(), item.deep_hash());
+    }
+}
+
+#[test]
+fn an_item_in_pieces_is_put_together_if_its_signature_says_so() {
+    for wallet in wallets() {
+        let item = wallet.sign(&draft()).unwrap();
+        let whole = assemble(&draft(), item.owner(), item.signature()).unwrap();
+        assert_eq!(whole, item);
+        let other = Draft { data: "2 + 2".into(), ..draft() };
+        assert!(assemble(&other, item.owner(), item.signature()).is_err());
+        assert!(assemble(&draft(), &item.owner()[1..], item.signature()).is_err());
     }
 }
 

@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     gateway::{Gateway, GatewayOptions, router},
-    item::{DataItem, Draft, Wallet},
+    item::Wallet,
     net::{InProcess, TransportError},
 };
 use futures_util::future::BoxFuture;
@@ -44,6 +44,10 @@ async fn what_is_uploaded_is_found() {
     assert_eq!(client.data(&id, Some(8..50)).await.unwrap().unwrap(), "89");
     assert_eq!(client.size(&id).await.unwrap(), Some(10));
     let published = client.item(&id).await.unwrap().unwrap();
+    assert_eq!(published.assembled(&module.data_bytes()), Some(module.clone()));
+    assert_eq!(published.assembled(&Bytes::from_static(b"another")), None, "a lie is seen");
+    let (_, data, signed) = client.signed_item(&id).await.unwrap().unwrap();
+    assert_eq!((data, signed), (module.data_bytes(), Some(module.clone())));
     assert_eq!(published.owner_key, crate::item::b64url(module.owner()));
     assert_eq!((published.tag("Type"), published.data_size), (Some("Module"), Some(10)));
     assert_eq!(published.height, Some(client.height().await.unwrap()));
