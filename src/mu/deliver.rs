@@ -67,6 +67,7 @@ impl Mu {
             Sent::Placed(id) => {
                 let mut next = vec![crank_task(id, id, *chain, *depth)];
                 next.extend(notice_task(&waiting.task, extra));
+                next.extend(shown_task(&waiting.task));
                 Ended::Done(next)
             }
             Sent::Elsewhere => Ended::Done(Vec::new()),
@@ -179,6 +180,21 @@ fn refused(response: &Response) -> Sent {
 fn placed_id(response: &Response) -> Option<Id> {
     let answer: serde_json::Value = serde_json::from_slice(&response.body).ok()?;
     answer.get("id")?.as_str()?.parse().ok()
+}
+
+/// A process whose item has a target is shown to that target.
+fn shown_task(spawn: &Task) -> Option<Task> {
+    let target = DataItem::parse(spawn.bytes.clone()?).ok()?.target()?;
+    Some(Task {
+        key: format!("{}:shown", spawn.key),
+        lane: target.to_string(),
+        kind: Kind::Assign,
+        process: target,
+        bytes: None,
+        extra: String::new(),
+        due: 0,
+        ..spawn.clone()
+    })
 }
 
 /// The task that tells a maker of its new process; its bytes were signed with those of the process.

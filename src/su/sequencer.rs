@@ -106,7 +106,11 @@ impl Su {
         let mut state = lane.state.lock().await;
         let head = match &*state {
             Some(known) => known.head.clone(),
-            None => self.read_head(&process).await?,
+            None => {
+                let head = self.read_head(&process).await?;
+                *state = Some(State { head: head.clone() });
+                head
+            }
         };
         if names.iter().any(|name| lane.under_way().contains(name)) {
             // The same is on its way to the disk, or was: wait until the disk knows.

@@ -315,3 +315,22 @@ async fn a_messenger_that_dies_after_every_step_loses_and_doubles_nothing() {
     assert_eq!(net.schedule(a).await.len() + net.schedule(b).await.len(), 2 + 6);
     assert_eq!(net.mu.tally().await.unwrap(), Default::default());
 }
+
+#[tokio::test]
+async fn a_process_with_a_target_is_shown_to_it() {
+    let (net, _) = net().await;
+    let a = net.spawn("a").await;
+    let scheduler = net.su.address().to_string();
+    let pairs = [
+        ("Data-Protocol", "ao"),
+        ("Type", "Process"),
+        ("Module", "m"),
+        ("Scheduler", scheduler.as_str()),
+    ];
+    let item = wallet(3).sign(&Draft::new(Some(a), tags(&pairs), " ")).unwrap();
+    assert_eq!(net.post(&item).await.0, 202);
+    net.settle().await;
+    let nodes = net.schedule(a).await;
+    let shown = tag(&nodes[1]["assignment"], "Message");
+    assert_eq!((nodes.len(), shown), (2, Some(item.id().to_string().as_str())));
+}

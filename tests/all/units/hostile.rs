@@ -1,0 +1,99 @@
+//! What strangers send to a unit on an open port: each gets a status and a reason, nothing is written, and
+//! others are served meanwhile.
+
+use super::kit::*;
+use axum::body::Bytes;
+use drivebay::{
+    http::{Limits, dressed, serve},
+    net::{Http, Request, Response, Transport},
+};
+use std::{future::pending, net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+const BODY_BYTES: usize = 100_000;
+
+async fn open(net: &Net) -> [SocketAddr; 2] {
+    let limits = Limits {
+        body_bytes: BODY_BYTES,
+        head: Duration::from_secs(2),
+        pause: Duration::from_millis(500),
+        ..Limits::default()
+    };
+    let mut addresses = Vec::new();
+    for router in [net.su_router.clone(), net.mu_router.clone()] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        addresses.push(listener.local_addr().unwrap());
+        let (router, limits) = (dressed(router, "test", &limits), limits.clone());
+        tokio::spawn(async move { serve(listener, router, &limits, pending()).await });
+    }
+    addresses.try_into().unwrap()
+}
+
+async fn post(http: &Http, to: SocketAddr, path: &str, body: impl Into<Bytes>) -> Response {
+    http.call(Request::post(format!("http://{to}{path}"), body.into())).await.unwrap()
+}
+
+#[tokio::test]
+async fn bent_items_are_refused_with_a_reason_and_leave_nothing() {
+    let net = Net::new(Cu::new(|_, _| (200, empty()))).await;
+    let units = open(&net).await;
+    let http = Http::new(Duration::from_secs(10)).unwrap();
+    let start = process(&wallet(3), net.su.address(), "a");
+    let item = message(&wallet(3), start.id(), &[("Action", "x")]);
+    assert_eq!(post(&http, units[0], "/", start.bytes().clone()).await.status, 200);
+    let (whole, mut seed) = (item.bytes().to_vec(), 1_u64);
+    for round in 0..120 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let at = (seed >> 33) as usize % whole.len();
+        let mut bent = whole.clone();
+        match round % 3 {
+            0 => bent.truncate(at),
+            1 => bent[at] ^= 1 << (seed % 8),
+            _ => bent.insert(at, seed as u8),
+        }
+        for unit in units {
+            let answer = post(&http, unit, "/", bent.clone()).await;
+            assert_eq!(answer.status, 400, "{round}: {}", answer.text());
+            assert!(answer.text().starts_with("{\"error\":\""), "{}", answer.text());
+        }
+    }
+    for unit in units {
+        assert_eq!(post(&http, unit, "/", vec![0; BODY_BYTES + 1]).await.status, 413);
+        for path in ["/?process-id=%ff&assign=x", "/?process-id=x&assign=x", "/?assign=x"] {
+            assert_eq!(post(&http, unit, path, Bytes::new()).await.status, 400, "{path}");
+        }
+        for path in ["/a/b/c/d", "/../../etc/passwd", "/processes/%2f%2f", "/%00"] {
+            let answer = http.call(Request::get(format!("http://{unit}{path}"))).await.unwrap();
+            assert!((400..500).contains(&answer.status), "{path}: {}", answer.status);
+        }
+    }
+    assert_eq!(net.su.status().await.unwrap().places, 1);
+    assert_eq!(net.mu.tally().await.unwrap(), Default::default());
+}
+
+#[tokio::test]
+async fn others_are_served_while_a_thousand_connections_say_nothing() {
+    let net = Net::new(Cu::new(|_, _| (200, empty()))).await;
+    let [su, _] = open(&net).await;
+    let mut idle = Vec::new();
+    for _ in 0..800 {
+        idle.push(TcpStream::connect(su).await.unwrap());
+    }
+    let http = Http::new(Duration::from_secs(10)).unwrap();
+    let start = process(&wallet(3), net.su.address(), "a");
+    assert_eq!(post(&http, su, "/", start.bytes().clone()).await.status, 200);
+    // One that begins an item and waits is told so, or cut off; either way it writes nothing.
+    let mut slow = TcpStream::connect(su).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nabc";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    // And those that said nothing are gone after a while.
+    let mut mute = idle.pop().unwrap();
+    assert_eq!(mute.read(&mut [0; 10]).await.unwrap(), 0);
+    assert_eq!(net.su.status().await.unwrap().places, 1);
+}
