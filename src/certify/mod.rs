@@ -19,7 +19,7 @@ pub use json::json;
 pub use junit::junit;
 pub use logs::{Named, Subject, subjects};
 pub use matrix::{CONDITIONS, Cell, Condition, Matrix, Row, matrix_table, resume};
-pub use proofs::WASM;
+pub use proofs::{EVM, LUA, WASM};
 pub use report::{
     About, Counts, Found, Outcome, ReaderLine, Report, SuiteReport, Tier, TranscriptRoot, Trial,
 };

@@ -64,10 +64,13 @@ impl Readers {
             Engine::Plain => drivebay_wasm::EngineKind::Plain,
             Engine::Pulley => drivebay_wasm::EngineKind::Pulley,
         };
-        Self::default()
+        Ok(Self::default()
             .with(Arc::new(drivebay_wasm::WasmReader::new(kind)?))?
             .proved(crate::certify::WASM)
-            .with(Arc::new(drivebay_evm::EvmReader::default()))
+            .with(Arc::new(drivebay_evm::EvmReader::default()))?
+            .proved(crate::certify::EVM)
+            .with(Arc::new(drivebay_lua::LuaReader::default()))?
+            .proved(crate::certify::LUA))
     }
 
     /// These and one more. Refused if it claims a format that another reader has.
