@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod crash;
 mod cu;
+mod evm;
 mod image;
 mod kit;
 mod refusals;
