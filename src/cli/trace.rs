@@ -112,10 +112,7 @@ impl Tracer<'_> {
             if let Some(child) = self.take(|pushed| is_spawn(pushed, &process, &spawn)) {
                 let id = child.id.clone();
                 self.node(child, depth + 1)?;
-                let notice = |pushed: &Published| {
-                    pushed.tag("Action") == Some("Spawned") && pushed.tag("Process") == Some(&id)
-                };
-                if let Some(notice) = self.take(notice) {
+                for notice in self.notices(&id)? {
                     self.node(notice, depth + 1)?;
                 }
             }
@@ -130,6 +127,13 @@ impl Tracer<'_> {
             self.node(item, 1)?;
         }
         Ok(())
+    }
+
+    /// What told the sender of its new process: a messenger unit sends that on its own account, so it
+    /// carries no `Pushed-For`.
+    fn notices(&self, spawned: &str) -> anyhow::Result<Vec<Published>> {
+        let tags = [("Action", "Spawned"), ("Process", spawned)];
+        Ok(self.client.wait(self.client.gateway.search(&[], &tags, 1))?)
     }
 
     fn take(&mut self, is_it: impl Fn(&Published) -> bool) -> Option<Published> {
@@ -195,13 +199,13 @@ impl Tracer<'_> {
         }
         let place = match &told.slot {
             Some(slot) => format!("{process} slot {slot}"),
-            None => format!("{process} (a wallet)"),
+            None => format!("{process} (no schedule)"),
         };
         let gas = gas.map(|gas| format!("  gas {gas}")).unwrap_or_default();
         let (action, id) = (self.style.bold(&tame(action, false)), self.style.dim(&item.id));
         writeln!(out, "{}{action} → {place}{gas}  {id}", indent(depth))?;
         if let Some(error) = error {
-            let error = tame(&error, false);
+            let error = tame(error.trim_start(), false);
             writeln!(out, "{}{} {error}", indent(depth + 1), self.style.red("error"))?;
         }
         Ok(())

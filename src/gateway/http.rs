@@ -1,7 +1,9 @@
 //! The gateway's HTTP face.
 
 use super::{
-    Gateway, GatewayError, Shared, Stored, graphql,
+    Gateway, GatewayError, Shared, Stored,
+    admission::admitted,
+    graphql,
     payload::{self, Wanted},
     receipt::receipt,
     transaction,
@@ -15,6 +17,7 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, Method, header::CONTENT_TYPE},
+    middleware::from_fn_with_state,
     response::Response,
     routing::{get, post},
 };
@@ -30,7 +33,9 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
     let uploads = ["/tx", "/tx/arweave", "/v1/tx", "/v1/tx/arweave", "/id"];
     let uploads =
         uploads.into_iter().fold(Router::new(), |router, path| router.route(path, post(upload)));
-    let uploads = uploads.layer(DefaultBodyLimit::max(upload_bytes_max));
+    let uploads = uploads
+        .layer(DefaultBodyLimit::max(upload_bytes_max))
+        .layer(from_fn_with_state(Arc::clone(&gateway), admitted));
     let queries =
         Router::new().route("/graphql", post(query)).layer(DefaultBodyLimit::max(QUERY_BYTES_MAX));
     Router::new()

@@ -4,6 +4,7 @@
 //! What is stored is the signed item itself, so everything that is answered can be checked by who asks. An
 //! item counts as mined when it is stored: nothing here reorganises.
 
+mod admission;
 mod blocks;
 mod graphql;
 mod http;
@@ -87,6 +88,7 @@ pub struct Gateway {
     schema: Schema,
     neighbours: RwLock<Neighbours>,
     verifying: Semaphore,
+    large: Semaphore,
 }
 
 /// Why a gateway did not do as it was asked.
@@ -136,6 +138,7 @@ impl Gateway {
             schema: graphql::schema(),
             neighbours: RwLock::default(),
             verifying: Semaphore::new(VERIFIED_AT_A_TIME),
+            large: Semaphore::new(admission::LARGE_AT_A_TIME),
         })
     }
 

@@ -270,22 +270,28 @@ fn a_trace_draws_what_a_message_set_off() {
     let tags =
         [("Type", "Message"), ("Action", "Next"), ("From-Process", &pid), ("Pushed-For", &root_id)];
     let child = units.put(&sign(Some(process.id()), &tags, b'c'));
+    let spawned =
+        [("Type", "Process"), ("From-Process", &pid), ("Pushed-For", &root_id), ("Reference", "9")];
+    let kid = units.put(&sign(None, &spawned, b'k'));
+    let notice = [("Type", "Message"), ("Action", "Spawned"), ("Process", &kid)];
+    let notice = units.put(&sign(Some(process.id()), &notice, b'n'));
     let anchor = |c: &str| c.repeat(32);
+    let spawns = json!([{ "Tags": [{ "name": "Reference", "value": "9" }] }]);
     let outbox = json!([
         { "Target": pid, "Anchor": anchor("c"), "Tags": [] },
         { "Target": "0xdead", "Anchor": anchor("d"), "Tags": [] },
     ]);
     let mut results = units.seen.results.lock().unwrap();
-    results.insert(root_id.clone(), json!({ "Messages": outbox, "Spawns": [], "GasUsed": 5 }));
-    results.insert(child.clone(), json!({ "Messages": [], "Spawns": [], "Error": "it broke" }));
+    results.insert(root_id.clone(), json!({ "Messages": outbox, "Spawns": spawns, "GasUsed": 5 }));
+    results.insert(child.clone(), json!({ "Messages": [], "Spawns": [], "Error": "\n\nit broke" }));
     drop(results);
     let ended = units.run(&bench, &["trace", &root_id]).expect(1, "");
     let expected = format!(
-        "Start → {pid} slot 3  gas 5  {root_id}\n  Next → {pid} slot 3  {child}\n    error it broke\n  not delivered (yet) → 0xdead\n"
+        "Start → {pid} slot 3  gas 5  {root_id}\n  Next → {pid} slot 3  {child}\n    error it broke\n  not delivered (yet) → 0xdead\n  Process → {kid} (no schedule)  {kid}\n  Spawned → {pid} slot 3  gas 7  {notice}\n"
     );
     assert_eq!(ended.out, expected);
     let lines = units.run(&bench, &["trace", &root_id, "--json"]).expect(1, "").lines();
-    assert_eq!((lines.len(), crate::kit::number(&lines[1], "Depth")), (3, 1));
+    assert_eq!((lines.len(), crate::kit::number(&lines[1], "Depth")), (5, 1));
     units.run(&bench, &["trace", &"x".repeat(42)]).expect(2, "an id is 43 characters");
     units.run(&bench, &["trace", &Id([8; 32]).to_string()]).expect(2, "does not know");
 }

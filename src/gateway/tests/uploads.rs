@@ -83,3 +83,18 @@ async fn a_bundle_is_unpacked_and_only_what_is_valid_of_it_is_kept() {
     let answer = bench.post("/tx", broken.bytes().clone()).await;
     assert!(answer.json()["error"].as_str().unwrap().contains("bundle cannot be read"));
 }
+
+#[tokio::test]
+async fn large_uploads_wait_for_a_place_and_small_ones_do_not() {
+    let bench = Bench::new().await;
+    let large = wallet(1).sign(&Draft::new(None, Vec::new(), vec![7; 2 << 20])).unwrap();
+    let all = bench.gateway.large.acquire_many(8).await.unwrap();
+    let refused = bench.post("/tx", large.bytes().clone()).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.header("retry-after"), "2");
+    let small = item(&wallet(1), &[], 1);
+    assert_eq!(bench.post("/tx", small.bytes().clone()).await.status, StatusCode::OK);
+    drop(all);
+    assert_eq!(bench.post("/tx", large.bytes().clone()).await.status, StatusCode::OK);
+    assert_eq!(bench.get(&format!("/raw/{}", large.id())).await.body, large.data());
+}
