@@ -176,6 +176,8 @@ const LAWS: &[Law] = &[
             "crate::cli::item",
             "crate::cli::monitor",
             "crate::cli::publish",
+            "crate::cli::replay",
+            "crate::cli::store",
             "crate::cli::result",
             "crate::cli::send",
             "crate::cli::spawn",

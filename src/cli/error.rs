@@ -72,7 +72,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     let is_refused = error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<ConfigError>()
-            || matches!(cause.downcast_ref(), Some(CuError::Refused(_)))
+            || matches!(cause.downcast_ref(), Some(CuError::Refused(_) | CuError::Unknown(_)))
             || matches!(cause.downcast_ref(), Some(VaultError::BadName(_)))
             || matches!(
                 cause.downcast_ref(),

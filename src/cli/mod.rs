@@ -18,12 +18,15 @@ mod print;
 mod progress;
 mod publish;
 mod repl;
+mod replay;
 mod result;
 mod run;
+mod schedule_file;
 mod send;
 mod session;
 mod spawn;
 mod statetest;
+mod store;
 mod tame;
 mod trace;
 mod wallet;
@@ -75,6 +78,8 @@ enum Command {
     Run(Box<run::Args>),
     Image(image::Args),
     Certify(certify::Args),
+    Replay(replay::Args),
+    Store(store::Args),
     Wallet(wallet::Args),
     Item(item::Args),
     Publish(publish::Args),
@@ -129,6 +134,8 @@ fn run_line(
         }
         Command::Image(args) => image::run(&app, &args),
         Command::Certify(args) => certify::run(&app, &args),
+        Command::Replay(args) => replay::run(&app, &args),
+        Command::Store(args) => store::run(&app, &args),
         Command::Item(args) => item::run(&app, &args),
         Command::Wallet(args) => wallet::run(&app, &args),
         Command::Publish(args) => publish::run(&app, &args),

@@ -69,6 +69,22 @@ impl Progress {
         Self { bar, late: None }
     }
 
+    /// A bar of `len` steps that tells the rate, and how long the rest will take.
+    pub(crate) fn meter(config: &Config, len: u64, doing: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(len), target(config));
+        let template = "{msg} {bar:30} {pos}/{len} {per_sec} {elapsed}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(doing.to_owned());
+        Self { bar, late: None }
+    }
+
+    /// So many steps are done.
+    pub(crate) fn set(&self, done: u64) {
+        self.bar.set_position(done);
+    }
+
     /// One step done.
     pub(crate) fn step(&self) {
         self.bar.inc(1);

@@ -1,7 +1,7 @@
 //! One process: a disk, an image to go back to, and the drive that runs.
 
 use crate::{
-    cu::CuError,
+    cu::{CuError, floor::watched},
     disk::{
         Call, Disk, Drive, Fault, Frozen, Host, HostError, HostFailure, Image, Limits, Meter, Mode,
         Ran, Reply, bug,
@@ -132,7 +132,7 @@ pub(crate) fn run(
     host: Arc<dyn Host>,
 ) -> (Result<Evaluated, CuError>, Option<Box<dyn Drive>>) {
     let dry = call.mode == Mode::DryRun;
-    let ran = catch_unwind(AssertUnwindSafe(|| drive.run(call, limits, host)))
+    let ran = catch_unwind(AssertUnwindSafe(|| watched(|| drive.run(call, limits, host))))
         .unwrap_or_else(|panic| Err(HostFailure::from(panicked(&*panic))));
     match ran {
         Ok(Ran::Done { .. }) if dry => {

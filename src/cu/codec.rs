@@ -115,6 +115,10 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     pub(crate) fn damaged(&self, why: &str) -> HostError {
         bug!("a stored {} is damaged: {why}; `drivebay store check` tells what else is", self.what)
     }

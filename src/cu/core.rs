@@ -5,7 +5,8 @@ use super::{
     Source, StoredResult, Until, Window,
     cache::DryRuns,
     call,
-    floor::Floor,
+    checkpoints::Checkpoints,
+    floor::{Floor, is_slow},
     lane::{Lane, Loaded, Plan, Seat, Turn, Want, follows},
     ledger::{Ledger, Quarantine},
     lock,
@@ -30,28 +31,28 @@ const SLICE: Duration = Duration::from_millis(20);
 /// Where fewer entries wait, more are fetched, while these are evaluated.
 const AHEAD_MIN: usize = 200;
 
-/// What a replay from the last image may cost, in time, entries and bytes of entries.
-const REPLAY_MAX: Duration = Duration::from_secs(2);
-const TAIL_MAX: usize = 10_000;
-const TAIL_BYTES_MAX: usize = 64 << 20;
-
 /// Everything behind the handle.
 pub(crate) struct Core {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) ledger: Ledger,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) floor: Floor,
     pub(crate) desk: Floor,
     pub(crate) fetchers: Floor,
     shelf: Shelf,
     dry_runs: DryRuns,
-    lanes: Mutex<HashMap<String, Arc<Lane>>>,
-    options: Limits,
+    pub(crate) lanes: Mutex<HashMap<String, Arc<Lane>>>,
+    pub(crate) options: Limits,
+    /// Bytes that all processes in memory hold.
+    pub(crate) live_bytes: AtomicU64,
+    /// How often one was taken out of memory.
+    pub(crate) evicted: AtomicU64,
     clock: AtomicU64,
     is_stopped: AtomicBool,
 }
 
-struct Limits {
-    memory_bytes: u64,
+pub(crate) struct Limits {
+    pub(crate) memory_bytes: u64,
     page: usize,
 }
 
@@ -65,14 +66,17 @@ impl Core {
         let CuOptions { memory_bytes, page, waiting_max, .. } = options;
         Ok(Arc::new(Self {
             source,
-            ledger: Ledger::new(store),
-            floor: Floor::start("worker", options.workers.max(1), usize::MAX)?,
-            desk: Floor::start("reader", options.readers.max(1), waiting_max)?,
+            ledger: Ledger::new(Arc::clone(&store)),
+            checkpoints: Checkpoints::new(store),
+            floor: Floor::start_watched("worker", options.workers.max(1), usize::MAX)?,
+            desk: Floor::start_watched("reader", options.readers.max(1), waiting_max)?,
             fetchers: Floor::start("fetcher", options.fetchers.max(1), waiting_max)?,
             shelf: Shelf::new(readers, options.artifacts),
             dry_runs: DryRuns::default(),
             lanes: Mutex::default(),
             options: Limits { memory_bytes, page: page.max(1) },
+            live_bytes: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
             clock: AtomicU64::new(0),
             is_stopped: AtomicBool::new(false),
         }))
@@ -138,12 +142,14 @@ impl Core {
         };
         let started = Instant::now();
         let mut goes_on = true;
-        while goes_on && started.elapsed() < SLICE {
+        while goes_on && started.elapsed() < SLICE && !is_slow() {
             goes_on = self.step(lane, &mut seat);
         }
         let mut state = lock(&lane.state);
         let window = lock(&lane.window).as_ref().map_or(0, |window| window.held_bytes());
-        state.bytes = window + seat.as_ref().map_or(0, |seat| seat.bay.resident_bytes());
+        let held = window + seat.as_ref().map_or(0, |seat| seat.bay.resident_bytes());
+        let before = std::mem::replace(&mut state.bytes, held);
+        state.last_bytes = held.max(state.last_bytes / 2);
         state.seat = seat;
         let goes_on = (goes_on || state.again) && !self.is_stopped.load(Ordering::SeqCst);
         state.turn = if goes_on { Turn::Queued } else { Turn::Idle };
@@ -151,6 +157,8 @@ impl Core {
         if goes_on && self.queue(lane).is_err() {
             lock(&lane.state).turn = Turn::Idle;
         }
+        self.account(before, held);
+        self.make_room(0);
     }
 
     /// One step. False if there is nothing to do now.
@@ -313,7 +321,7 @@ impl Core {
     }
 
     fn mount(
-        &self,
+        self: &Arc<Self>,
         lane: &Lane,
         loaded: &Arc<Loaded>,
         seat: &mut Option<Seat>,
@@ -325,10 +333,14 @@ impl Core {
                 seat.bay.mount()
             }
             None => {
-                lock(&lane.state).restart();
-                let disk = &loaded.shelved.disk;
-                let bay = Bay::open(Arc::clone(disk), loaded.limits, disk.blank().clone())?;
-                *seat = Some(Seat::new(bay, None));
+                let (need, head) = {
+                    let mut state = lock(&lane.state);
+                    state.restart();
+                    (state.last_bytes, state.head.as_ref().map(|head| head.slot))
+                };
+                self.make_room(need);
+                let (bay, base) = self.open_bay(loaded, head)?;
+                *seat = Some(Seat::new(bay, base));
                 Ok(())
             }
         }
@@ -357,7 +369,8 @@ impl Core {
                 seat.pass(entry);
                 seat.is_spent |= !seat.bay.is_live();
                 if self.is_image_due(lane, seat) {
-                    self.take_image(seat);
+                    // If it cannot be kept, the process goes back further: nothing is lost.
+                    let _ = self.take_image(lane, seat);
                 }
                 let mut state = lock(&lane.state);
                 state.trouble = None;
@@ -375,23 +388,6 @@ impl Core {
                 lock(&lane.state).put_back(vec![entry]);
                 self.trouble(lane, error);
             }
-        }
-    }
-
-    /// Whether replaying what came since the last image costs more than an image is worth.
-    fn is_image_due(&self, lane: &Lane, seat: &Seat) -> bool {
-        let stands = seat.bay.is_live() && seat.at == lock(&lane.state).head;
-        let is_long = seat.cost >= REPLAY_MAX
-            || seat.tail.len() >= TAIL_MAX
-            || seat.tail_bytes >= TAIL_BYTES_MAX;
-        stands && (is_long || seat.is_spent)
-    }
-
-    /// From now on the process goes back to where it stands. If that fails, it goes back further.
-    fn take_image(&self, seat: &mut Seat) {
-        if let Ok(image) = seat.bay.freeze().and_then(|frozen| frozen.image()) {
-            seat.bay.rebase(image);
-            seat.settle();
         }
     }
 
@@ -464,12 +460,10 @@ impl Core {
         Ok(stored)
     }
 
-    /// The state after a slot that the process has passed: the blank, replayed in a bay of its own.
+    /// The state after a slot that the process has passed: from the nearest image, in a bay of its own.
     pub(crate) fn past(&self, lane: &Lane, slot: Slot) -> Result<Arc<Window>, CuError> {
         let Some(loaded) = lock(&lane.state).loaded.clone() else { return Err(CuError::Stopped) };
-        let disk = &loaded.shelved.disk;
-        let mut bay = Bay::open(Arc::clone(disk), loaded.limits, disk.blank().clone())?;
-        let mut at: Option<Position> = None;
+        let (mut bay, mut at) = self.open_bay(&loaded, Some(slot))?;
         while at.as_ref().is_none_or(|at| at.slot < slot) {
             let until = Until::Slot(slot);
             let limit = self.options.page;
@@ -512,9 +506,11 @@ impl Core {
         processes.sort_by(|one, two| one.process.cmp(&two.process));
         CuStatus {
             live: processes.iter().filter(|process| process.bytes.is_some()).count(),
-            live_bytes: processes.iter().filter_map(|process| process.bytes).sum(),
+            live_bytes: self.live_bytes.load(Ordering::SeqCst),
+            evicted: self.evicted.load(Ordering::Relaxed),
             budget_bytes: self.options.memory_bytes,
             modules: self.shelf.len(),
+            slow: self.floor.slow(),
             waiting: self.floor.waiting(),
             reads_waiting: self.desk.waiting(),
             processes,
@@ -563,7 +559,7 @@ impl Core {
         for pool in [&self.floor, &self.desk, &self.fetchers] {
             pool.join();
         }
-        Ok(self.ledger.settle()?)
+        Ok(self.keep_all()?)
     }
 }
 

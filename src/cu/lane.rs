@@ -57,6 +57,8 @@ pub(crate) struct Seat {
     pub(crate) tail_bytes: usize,
     /// What a replay of the tail would cost.
     pub(crate) cost: Duration,
+    /// What the last image cost.
+    pub(crate) image_cost: Duration,
     /// A machine that cannot go back by itself took the drive with it: once it stands again, an image is
     /// due, or a stream of failing messages would cost a growing replay each.
     pub(crate) is_spent: bool,
@@ -71,6 +73,7 @@ impl Seat {
             tail: Vec::new(),
             tail_bytes: 0,
             cost: Duration::ZERO,
+            image_cost: Duration::ZERO,
             is_spent: false,
         }
     }
@@ -159,6 +162,8 @@ pub(crate) struct State {
     pub(crate) used: u64,
     /// Bytes of memory that seat and window hold.
     pub(crate) bytes: u64,
+    /// What it is expected to hold when it comes into memory again.
+    pub(crate) last_bytes: u64,
     /// Messages evaluated since it was loaded, and the time that they took.
     pub(crate) evaluated: u64,
     pub(crate) busy: Duration,

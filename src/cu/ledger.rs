@@ -277,7 +277,7 @@ fn read_process(bytes: &[u8]) -> Result<(String, Option<Quarantine>), HostError>
 }
 
 /// The slot before which no other fits.
-fn before(slot: Slot) -> Option<Slot> {
+pub(crate) fn before(slot: Slot) -> Option<Slot> {
     if slot.tick > 0 {
         return Some(Slot { tick: slot.tick - 1, ..slot });
     }
@@ -291,7 +291,12 @@ fn before(slot: Slot) -> Option<Slot> {
 
 /// Keys of slots are in the order of the slots.
 pub(crate) fn slot_key(process: &str, slot: Slot) -> Vec<u8> {
-    let mut key = process_key(process).to_vec();
+    key_of(&process_key(process), slot)
+}
+
+/// The same, with the process's part of the key.
+pub(crate) fn key_of(process: &[u8], slot: Slot) -> Vec<u8> {
+    let mut key = process.to_vec();
     key.extend_from_slice(&slot.epoch.to_be_bytes());
     key.extend_from_slice(&slot.nonce.to_be_bytes());
     key.extend_from_slice(&slot.tick.to_be_bytes());

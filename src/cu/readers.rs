@@ -32,7 +32,7 @@ pub enum Engine {
 }
 
 /// The readers of this program, by format.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Readers {
     readers: Vec<(Arc<dyn DiskReader>, Option<Proof>)>,
     by_format: BTreeMap<FormatName, usize>,

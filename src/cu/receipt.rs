@@ -162,6 +162,21 @@ impl StoredResult {
         Self { at: entry.at.clone(), receipt, cron: entry.cron.clone(), root: None, ..self.clone() }
     }
 
+    /// What is wrong with it, as it stands under `key`.
+    pub(crate) fn damage(&self, key: &[u8]) -> Option<String> {
+        let slot = self.receipt.slot;
+        let at = || format!("slot {}.{}", slot.nonce, slot.tick);
+        let end =
+            [&slot.epoch.to_be_bytes()[..], &slot.nonce.to_be_bytes(), &slot.tick.to_be_bytes()];
+        if key.get(32..) != Some(&end.concat()[..]) || slot != self.at.slot {
+            return Some(format!("the receipt of {} stands under another", at()));
+        }
+        if Digest::of(self.json.as_bytes()) != self.receipt.reply {
+            return Some(format!("the result of {} is not the one of its receipt", at()));
+        }
+        None
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let to = self.receipt.encode(Encoder::default().u8(VERSION));
         position(to, &self.at)

@@ -87,6 +87,11 @@ pub trait Store: Send + Sync {
     /// The value of a key.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, HostError>;
 
+    /// Whether there is a key.
+    fn has(&self, table: Table, key: &[u8]) -> Result<bool, HostError> {
+        Ok(self.get(table, key)?.is_some())
+    }
+
     /// The pairs of a range.
     fn scan(&self, scan: &Scan) -> Result<Vec<Pair>, HostError>;
 

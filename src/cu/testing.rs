@@ -1,14 +1,11 @@
-//! Doubles for tests: a source that is a script.
+//! Doubles for tests: a source that is a script, and a store that fails.
 
 use super::{
-    At, Batch, CuError, DryMessage, Entry, Position, ProcessDefinition, PublishedModule, Source,
-    Until, lock,
+    At, Batch, Change, CuError, DryMessage, Entry, Pair, Position, ProcessDefinition,
+    PublishedModule, Scan, Source, Store, Table, Until, lock,
 };
 use crate::{
-    disk::{
-        Host, Message, Module, Process, Slot, Tag,
-        testing::{MapHost, NoHost},
-    },
+    disk::{Host, HostError, Message, Module, Process, Slot, Tag, testing::NoHost},
     wire::ModuleInfo,
 };
 use std::{
@@ -27,7 +24,7 @@ pub struct Script(Arc<Inner>);
 struct Inner {
     modules: Mutex<BTreeMap<String, Module>>,
     schedules: Mutex<BTreeMap<String, Schedule>>,
-    host: Mutex<Option<MapHost>>,
+    host: Mutex<Option<Arc<dyn Host>>>,
     asked: AtomicU64,
 }
 
@@ -75,7 +72,7 @@ impl Script {
     }
 
     /// What guests may read; at first nothing is available.
-    pub fn host(&self, host: MapHost) {
+    pub fn host(&self, host: Arc<dyn Host>) {
         *lock(&self.0.host) = Some(host);
     }
 
@@ -115,7 +112,7 @@ impl Script {
 
     fn any_host(&self) -> Arc<dyn Host> {
         match &*lock(&self.0.host) {
-            Some(host) => Arc::new(host.clone()),
+            Some(host) => Arc::clone(host),
             None => Arc::new(NoHost),
         }
     }
@@ -191,5 +188,65 @@ impl Source for Script {
         _message: &DryMessage,
     ) -> Arc<dyn Host> {
         self.any_host()
+    }
+}
+
+/// A store that fails now and then, by a seed: a full disk, or one that says so too late.
+pub struct FailingStore {
+    store: Arc<dyn Store>,
+    seed: AtomicU64,
+    /// One in so many operations fails; none if it is 0.
+    one_in: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl FailingStore {
+    /// `store`, where one in `one_in` operations fails; none if it is 0.
+    pub fn new(store: Arc<dyn Store>, seed: u64, one_in: u64) -> Self {
+        let (seed, one_in) = (AtomicU64::new(seed), AtomicU64::new(one_in));
+        Self { store, seed, one_in, failures: AtomicU64::new(0) }
+    }
+
+    /// From now on, one in `one_in` operations fails; none if it is 0.
+    pub fn set_one_in(&self, one_in: u64) {
+        self.one_in.store(one_in, Ordering::SeqCst);
+    }
+
+    /// How many operations have failed.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::SeqCst)
+    }
+
+    fn chance(&self) -> Result<(), HostError> {
+        let one_in = self.one_in.load(Ordering::SeqCst);
+        let before = self.seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
+        let mixed = (before ^ (before >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        if one_in == 0 || (mixed >> 33) % one_in != 0 {
+            return Ok(());
+        }
+        self.failures.fetch_add(1, Ordering::SeqCst);
+        Err(HostError::Exhausted { what: "disk" })
+    }
+}
+
+impl Store for FailingStore {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, HostError> {
+        self.chance()?;
+        self.store.get(table, key)
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<Pair>, HostError> {
+        self.chance()?;
+        self.store.scan(scan)
+    }
+
+    fn write(&self, changes: Vec<Change>) -> Result<(), HostError> {
+        self.chance()?;
+        self.store.write(changes)
+    }
+
+    fn persist(&self) -> Result<(), HostError> {
+        self.chance()?;
+        self.store.persist()
     }
 }

@@ -74,10 +74,14 @@ pub struct CuStatus {
     pub live: usize,
     /// Bytes of memory that they hold.
     pub live_bytes: u64,
+    /// How often one was taken out of memory for others.
+    pub evicted: u64,
     /// Bytes that they may hold.
     pub budget_bytes: u64,
     /// Modules that are compiled.
     pub modules: usize,
+    /// Workers whose run takes long; others have taken their places.
+    pub slow: usize,
     /// Jobs that wait for a worker.
     pub waiting: usize,
     /// Dry-runs and past slots that wait for a reader.
@@ -305,9 +309,13 @@ impl Cu {
         if let Some(window) = here(&lane, slot) {
             return Ok(window);
         }
-        self.want(process, Until::Slot(slot), false).await?;
-        if let Some(window) = here(&lane, slot) {
-            return Ok(window);
+        // A process at work on something long answers no wants, and what is recorded needs none.
+        let is_loaded = lock(&lane.state).loaded.is_some();
+        if !is_loaded || self.recorded(process, slot).await?.is_none() {
+            self.want(process, Until::Slot(slot), false).await?;
+            if let Some(window) = here(&lane, slot) {
+                return Ok(window);
+            }
         }
         let core = Arc::clone(&self.core);
         self.desk().ask(move || core.past(&lane, slot)).await?

@@ -6,9 +6,15 @@ use drivebay::{
         Verdict,
         testing::{Script, dry},
     },
-    disk::{FaultCode, Module, Process, Slot, testing::Tape},
+    disk::{
+        Data, FaultCode, Host, HostError, Module, Process, Resource, Slot,
+        testing::{MapHost, Tape},
+    },
 };
-use std::sync::Arc;
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, mpsc},
+};
 
 /// Adds one to its first cell and says it. A message `f` faults after that; `s` never ends.
 pub(crate) const COUNTER: &str = "+>,=f['e!]>,=s[]<<.";
@@ -188,4 +194,110 @@ fn results_come_in_pages() {
     let newest = ResultsQuery { newest_first: true, limit: 2, without_errors: true, ..all() };
     assert_eq!(list(newest), (vec![(3, 2), (3, 1)], true));
     assert_eq!(list(ResultsQuery { only_ticks: true, ..all() }), (vec![(3, 1), (3, 2)], false));
+}
+
+/// Like the counter, but a message `q` asks its host and waits for the answer, as long as that takes.
+const ASKER: &str = "+>,=q[>?<-]<.";
+
+/// A host that answers when it is told to.
+struct Gate(Mutex<mpsc::Receiver<()>>, mpsc::Sender<()>);
+
+impl Host for Gate {
+    fn read(&self, _: &Resource, _: Range<u64>) -> Result<Option<Data>, HostError> {
+        self.1.send(()).unwrap();
+        self.0.lock().unwrap().recv().unwrap();
+        Ok(None)
+    }
+    fn log(&self, _: &str) {}
+}
+
+/// A unit in which the fourth message of `p0` waits, and what makes it go on.
+fn waiting(store: &Arc<dyn Store>) -> (Cu, mpsc::Sender<()>, mpsc::Receiver<()>) {
+    let script = script(2, 3);
+    script.module("asker", Module::new(ASKER, "tape-1", Vec::new()));
+    script.process("slow", "asker");
+    for (id, data) in [("a", "go"), ("b", "go"), ("c", "q"), ("d", "go")] {
+        script.message("slow", id, data);
+    }
+    let (go, gate) = mpsc::channel();
+    let (asks, asked) = mpsc::channel();
+    script.host(Arc::new(Gate(Mutex::new(gate), asks)));
+    (open(store, &script), go, asked)
+}
+
+#[test]
+fn a_read_is_answered_while_a_long_message_runs_from_the_slot_before_it() {
+    let (cu, go, asked) = waiting(&memory());
+    assert_eq!(count(&evaluate(&cu, "slow", 1).json), said(2));
+    let other = cu.clone();
+    let long = std::thread::spawn(move || evaluate(&other, "slow", 3));
+    asked.recv().unwrap();
+    // The long message is under way and ends only when this test says so.
+    let read =
+        |at| wait(cu.dry_run("slow", at, |_: &_| Ok(dry("go", &Process::default())))).unwrap();
+    let head = read(At::Head);
+    assert_eq!((head.at.slot, count(&head.json)), (slot(1), said(3)));
+    assert_eq!(count(&read(At::Slot(slot(0))).json), said(2), "a past slot too");
+    assert_eq!(count(&evaluate(&cu, "slow", 1).json), said(2), "and what is recorded");
+    assert_eq!(count(&evaluate(&cu, "p1", 2).json), said(3), "and other processes");
+    assert_eq!(wait(cu.image_at("slow", At::Head)).unwrap().at.slot, slot(1));
+    go.send(()).unwrap();
+    assert_eq!(count(&long.join().unwrap().json), said(4));
+    assert_eq!(read(At::Head).at.slot, slot(3));
+}
+
+#[test]
+fn a_host_that_fails_costs_no_verdict_and_harms_nobody_else() {
+    let script = script(1, 3);
+    script.module("asker", Module::new(ASKER, "tape-1", Vec::new()));
+    script.process("reader", "asker");
+    for (id, data) in [("a", "go"), ("b", "q"), ("c", "go")] {
+        script.message("reader", id, data);
+    }
+    let cu = open(&memory(), &script);
+    for _ in 0..2 {
+        match wait(cu.evaluate("reader", At::Slot(slot(2)))) {
+            Err(CuError::Host(HostError::Unavailable { .. })) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let progress = cu.progress("reader").unwrap();
+    assert_eq!(progress.head, Some(slot(0)));
+    assert!(progress.trouble.is_some());
+    assert_eq!(count(&evaluate(&cu, "p0", 2).json), said(3));
+    script.host(Arc::new(MapHost::new()));
+    let last = loop {
+        match wait(cu.evaluate("reader", At::Slot(slot(2)))) {
+            Ok(last) => break last,
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(20)),
+        }
+    };
+    assert_eq!(count(&last.json), said(3));
+}
+
+#[test]
+fn endless_loops_are_moved_aside_and_the_honest_go_on() {
+    let script = script(20, 5);
+    // More of them than there are workers; each ends at its fuel limit, as a fault.
+    for process in 0..4 {
+        let id = format!("loop{process}");
+        script.process(&id, "counter");
+        for message in 0..6 {
+            script.message(&id, &format!("{id}-m{message}"), "xs");
+        }
+    }
+    let cu = open(&memory(), &script);
+    let loops: Vec<_> = (0..4)
+        .map(|process| {
+            let cu = cu.clone();
+            std::thread::spawn(move || evaluate(&cu, &format!("loop{process}"), 5))
+        })
+        .collect();
+    for process in 0..20 {
+        assert_eq!(count(&evaluate(&cu, &format!("p{process}"), 4).json), said(5));
+    }
+    for ended in loops {
+        let last = ended.join().unwrap();
+        assert_eq!(last.receipt.verdict, Verdict::Faulted(FaultCode::OutOfFuel));
+    }
 }
