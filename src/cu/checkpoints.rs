@@ -37,9 +37,9 @@ impl Checkpoints {
         process: &str,
         at: &Position,
         image: &Image,
-        known: &Image,
+        known: Option<&Image>,
     ) -> Result<Image, HostError> {
-        let manifest = self.images.put(image, Some(known))?;
+        let manifest = self.images.put(image, known)?;
         let record = Record { at: at.clone(), manifest, root: image.root() };
         let key = slot_key(process, at.slot);
         self.store.write(vec![Change::Put(Table::Checkpoints, key, record.encode())])?;

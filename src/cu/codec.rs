@@ -1,6 +1,12 @@
 //! Numbers, texts and digests as bytes, for what is stored.
 
-use crate::disk::{Digest, HostError, bug};
+use crate::disk::{Digest, HostError};
+use std::io;
+
+/// What is stored is not what was written. Another try is of no use.
+pub(crate) fn damaged(why: String) -> HostError {
+    HostError::io("reading the store", io::Error::new(io::ErrorKind::InvalidData, why))
+}
 
 /// Writes fields one after the other; texts and bytes after their length.
 #[derive(Default)]
@@ -120,7 +126,7 @@ impl<'a> Decoder<'a> {
     }
 
     pub(crate) fn damaged(&self, why: &str) -> HostError {
-        bug!("a stored {} is damaged: {why}; `drivebay store check` tells what else is", self.what)
+        damaged(format!("a stored {} is damaged: {why}", self.what))
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::disk::{HostError, Slot};
 use std::{
+    io,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -18,6 +19,15 @@ const REPLAY_FACTOR: u32 = 10;
 /// And at most so many entries, and bytes of them.
 const TAIL_MAX: usize = 10_000;
 const TAIL_BYTES_MAX: usize = 64 << 20;
+
+/// Whether trying again is of no use.
+fn is_damage(error: &CuError) -> bool {
+    match error {
+        CuError::Refused(_) | CuError::Host(HostError::Bug { .. }) => true,
+        CuError::Host(HostError::Io { source, .. }) => source.kind() == io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}
 
 impl Core {
     /// Whether replaying what came since the last image costs more than an image is worth.
@@ -34,7 +44,9 @@ impl Core {
         let Some(at) = seat.at.clone().filter(|_| seat.at != seat.base) else { return Ok(()) };
         let started = Instant::now();
         let image = seat.bay.freeze()?.image()?;
-        let kept = self.checkpoints.save(&lane.id, &at, &image, seat.bay.image())?;
+        // The blank was never kept, so what is as in the blank is not in the store yet.
+        let known = seat.base.is_some().then(|| seat.bay.image());
+        let kept = self.checkpoints.save(&lane.id, &at, &image, known)?;
         seat.bay.rebase(kept);
         seat.settle();
         seat.image_cost = started.elapsed();
@@ -58,7 +70,7 @@ impl Core {
             match opened {
                 Ok(bay) => return Ok((bay, Some(record.at))),
                 // A damaged image, or one of another layout, costs a longer replay, and nothing else.
-                Err(CuError::Host(HostError::Bug { .. }) | CuError::Refused(_)) => {
+                Err(error) if is_damage(&error) => {
                     slot = super::ledger::before(record.at.slot);
                 }
                 Err(other) => return Err(other),

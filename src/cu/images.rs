@@ -13,7 +13,7 @@
 //! and no other. A group is written in one piece with its pages: where it is, they are.
 
 use super::{
-    codec::{Decoder, Encoder},
+    codec::{Decoder, Encoder, damaged},
     store::{Change, Store, Table as Kind},
 };
 use crate::disk::{
@@ -45,9 +45,9 @@ struct Lender(Arc<dyn Store>);
 impl PageStore for Lender {
     fn page(&self, _index: u64, hash: &Digest, into: &mut Page) -> Result<(), HostError> {
         let found = self.0.get(Kind::Blobs, &page_key(hash))?;
-        let found = found.ok_or_else(|| bug!("page {hash} is not in the store"))?;
+        let found = found.ok_or_else(|| damaged(format!("page {hash} is missing")))?;
         let page = <&Page>::try_from(found.as_slice());
-        *into = *page.map_err(|_| bug!("page {hash} has {} bytes in the store", found.len()))?;
+        *into = *page.map_err(|_| damaged(format!("page {hash} has {} bytes", found.len())))?;
         Ok(())
     }
 }
@@ -198,9 +198,9 @@ impl Images {
 
     fn blob(&self, digest: &Digest) -> Result<Vec<u8>, HostError> {
         let found = self.store.get(Kind::Blobs, &blob_key(digest))?;
-        let found = found.ok_or_else(|| bug!("{digest} is not in the store"))?;
+        let found = found.ok_or_else(|| damaged(format!("blob {digest} is missing")))?;
         if Digest::of(&found) != *digest {
-            return Err(bug!("{digest} is damaged in the store"));
+            return Err(damaged(format!("blob {digest} is damaged")));
         }
         Ok(found)
     }

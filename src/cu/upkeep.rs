@@ -4,7 +4,7 @@
 use super::{
     CuError, StoredResult,
     checkpoints::{Checkpoints, Record},
-    codec::Decoder,
+    codec::{Decoder, damaged},
     receipt::read_slot,
     store::{Change, Pair, Scan, Store, Table},
 };
@@ -110,7 +110,7 @@ pub fn check(store: &Arc<dyn Store>, seen: &mut dyn FnMut()) -> Result<CheckRepo
             checkpoints.images.mark(&record.manifest, &mut needs)?;
             for key in needs {
                 if !store.has(Table::Blobs, &key)? {
-                    return Err(crate::disk::bug!("a page of image {} is missing", image.root()));
+                    return Err(damaged(format!("a page of image {} is missing", image.root())));
                 }
             }
             Ok(())

@@ -144,7 +144,8 @@ fn what_does_not_replay_as_recorded_is_quarantined_and_harms_nobody_else() {
     let (store, script) = (memory(), script(2, 5));
     let first = open(&store, &script);
     evaluate(&first, "p0", 4);
-    wait(first.shutdown()).unwrap();
+    // Without a shutdown there is no image, and the second unit replays.
+    drop(first);
     script.change("p0", |entries| entries[3].message = dry("f", &Process::default()).message);
     script.message("p0", "late", "go");
     let second = open(&store, &script);
