@@ -138,7 +138,8 @@ impl Images {
         }
         let bytes = self.blob(manifest)?;
         let mut from = Decoder::new(&bytes, MANIFEST);
-        (from.digest()?, from.text()?);
+        from.digest()?;
+        from.text()?;
         for _ in 0..from.u32()? {
             from.text()?;
             match from.u8()? {
@@ -183,7 +184,8 @@ impl Images {
                 let group = self.blob(&digest)?;
                 let mut group = Decoder::new(&group, "group of rows");
                 while !group.is_empty() {
-                    (group.digest()?, group.bytes()?);
+                    group.digest()?;
+                    group.bytes()?;
                     if let Some(nested) = group.option(Decoder::digest)?
                         && seen.insert(blob_key(&nested))
                     {

@@ -221,7 +221,7 @@ impl FailingStore {
         let one_in = self.one_in.load(Ordering::SeqCst);
         let before = self.seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
         let mixed = (before ^ (before >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        if one_in == 0 || (mixed >> 33) % one_in != 0 {
+        if one_in == 0 || !(mixed >> 33).is_multiple_of(one_in) {
             return Ok(());
         }
         self.failures.fetch_add(1, Ordering::SeqCst);

@@ -193,8 +193,11 @@ pub fn backup(from: &Path, to: &Path) -> Result<(), CuError> {
     Err(CuError::Busy("the store changes faster than it is copied"))
 }
 
+/// Size of a file, and when it was written.
+type Stamp = (u64, Option<SystemTime>);
+
 /// All files under `dir`, relative, with size and time where they are not journals, which only grow.
-fn listing(dir: &Path) -> io::Result<BTreeMap<PathBuf, Option<(u64, Option<SystemTime>)>>> {
+fn listing(dir: &Path) -> io::Result<BTreeMap<PathBuf, Option<Stamp>>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {

@@ -135,11 +135,11 @@ fn kill_after(store: &std::path::Path, after: Duration) -> Vec<(String, u64, Str
         .spawn()
         .unwrap();
     let started = Instant::now();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut answers = Vec::new();
     // The first line comes when the tests' harness has started.
     let mut killed = false;
-    while let Some(Ok(line)) = lines.next() {
+    for line in lines.map_while(Result::ok) {
         if !killed && started.elapsed() >= after {
             child.kill().unwrap();
             killed = true;
@@ -213,7 +213,7 @@ fn many_processes_share_a_budget_that_holds_few() {
     for nonce in [1, 5] {
         for process in 0..processes {
             wait(cu.evaluate(&format!("p{process}"), At::Slot(slot(nonce)))).unwrap();
-            if process % 50 == 0 {
+            if process.is_multiple_of(50) {
                 // A worker accounts for its process just after it has answered.
                 std::thread::sleep(Duration::from_millis(5));
                 let status = cu.status();
