@@ -1,5 +1,6 @@
 //! A module that was read: compiled code, the blank state, and what is needed to mount.
 
+use crate::base::Start;
 use crate::drive::WasmDrive;
 use crate::formats::{Abi, Rules};
 use crate::host::World;
@@ -29,11 +30,10 @@ pub(crate) struct WasmDisk {
 impl WasmDisk {
     pub(crate) fn new(
         module: &Module,
-        rules: &'static Rules,
+        (rules, format): (&'static Rules, Format),
         facts: Facts,
         pre: InstancePre<World>,
     ) -> Result<Self, HostError> {
-        let format = rules.format();
         let header = Header { module: module.id, state: format.name.clone() };
         let blank = State::blank(rules, &facts)?;
         let blank_image = blank.to_image(header.clone());
@@ -44,16 +44,18 @@ impl WasmDisk {
     }
 
     /// A guest in memory that stands in `state`.
-    pub(crate) fn revive(&self, state: &State) -> Result<Live, HostError> {
-        Live::new(&self.pre, &self.facts, self.rules, state, &self.blank)
+    pub(crate) fn revive(&self, state: &State, start: Option<&Start>) -> Result<Live, HostError> {
+        Live::new(&self.pre, &self.facts, self.rules, (state, &self.blank), start)
     }
 
-    /// Puts `live` back in `state`: in place where that can be done, else as a new guest.
-    pub(crate) fn put_back(&self, live: &mut Live, state: &State) -> Result<(), HostError> {
-        if !live.go_back(state, &self.facts)? {
-            *live = self.revive(state)?;
-        }
-        Ok(())
+    /// A guest in which nothing ran yet.
+    pub(crate) fn blank_guest(&self) -> Result<Live, HostError> {
+        self.revive(&self.blank, None)
+    }
+
+    /// Puts `live` back in `state`, if that can be done in place.
+    pub(crate) fn put_back(&self, live: &mut Live, state: &State) -> Result<bool, HostError> {
+        live.go_back(state, &self.facts)
     }
 
     /// `state` as an image of this disk.

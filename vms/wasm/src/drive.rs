@@ -1,43 +1,72 @@
 //! A process, live. Its last committed state is kept as data, so that whatever a call leaves behind can
 //! be thrown away with the whole guest.
 
+use crate::base::Bases;
 use crate::disk::WasmDisk;
 use crate::engine::RUN_STACK_BYTES;
 use crate::live::{End, Ended, Live};
 use crate::state::State;
 use drivebay_disk::{
-    Call, Drive, Fault, Frozen, Host, HostError, HostFailure, Image, Limits, Mode, Ran,
+    Call, Drive, Fault, Frozen, Host, HostError, HostFailure, Image, Limits, Mode, Ran, bug,
 };
 use std::sync::Arc;
 
 /// A drive of a WebAssembly module.
 pub(crate) struct WasmDrive {
     disk: Arc<WasmDisk>,
-    live: Live,
+    /// The guest. `None` after a run that could not be undone in place: it is made again when it is needed.
+    live: Option<Live>,
     /// The state to go back to.
     base: State,
+    /// What thawed drives of this process are mapped from.
+    bases: Arc<Bases>,
+    /// `live` is mapped from one of `bases`, and so made again cheaply.
+    thawed: bool,
     /// `live` has advanced past `base`.
     ahead: bool,
 }
 
 impl WasmDrive {
     pub(crate) fn new(disk: Arc<WasmDisk>, state: State) -> Result<Self, HostError> {
-        let live = disk.revive(&state)?;
-        Ok(Self { disk, live, base: state, ahead: false })
+        let live = Some(disk.revive(&state, None)?);
+        Ok(Self { disk, live, base: state, bases: Arc::default(), thawed: false, ahead: false })
+    }
+
+    fn thawed(disk: Arc<WasmDisk>, state: State, bases: Arc<Bases>) -> Result<Self, HostError> {
+        let mut drive = Self { disk, live: None, base: state, bases, thawed: true, ahead: false };
+        drive.live()?;
+        Ok(drive)
+    }
+
+    /// The guest, in its state.
+    fn live(&mut self) -> Result<&mut Live, HostError> {
+        if self.live.is_none() {
+            let start = if self.thawed { self.bases.start(&self.base.memory) } else { None };
+            self.live = Some(self.disk.revive(&self.base, start.as_ref())?);
+        }
+        self.live.as_mut().ok_or_else(|| bug!("a guest that was just made is gone"))
     }
 
     /// Brings `base` up to `live`.
     fn settle(&mut self) -> Result<(), HostError> {
-        if self.ahead {
-            self.base = self.live.capture(&self.base)?;
+        if let Some(live) = self.live.as_mut().filter(|_| self.ahead) {
+            live.capture(&mut self.base)?;
             self.ahead = false;
         }
         Ok(())
     }
 
-    /// Back to `base`.
+    /// Back to `base`. What cannot be put back is thrown away.
+    fn go_back(&mut self) -> Result<(), HostError> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        if !self.disk.put_back(live, &self.base)? {
+            self.live = None;
+        }
+        Ok(())
+    }
+
     fn roll_back(mut self: Box<Self>) -> Option<Box<dyn Drive>> {
-        self.disk.put_back(&mut self.live, &self.base).ok()?;
+        self.go_back().ok()?;
         Some(self)
     }
 
@@ -54,7 +83,7 @@ impl WasmDrive {
             }
             End::Keep => {
                 // Done means that the drive stands in the state after: without it nothing is recorded.
-                self.disk.put_back(&mut self.live, &self.base)?;
+                self.go_back()?;
                 Ran::Done { drive: self, reply, meter }
             }
             End::Fault(fault) => Ran::Faulted { drive: self.roll_back(), fault, reply, meter },
@@ -81,7 +110,10 @@ impl Drive for WasmDrive {
         if let Err(error) = self.settle() {
             return Err(HostFailure { error, drive: Some(self) });
         }
-        let live = &mut self.live;
+        let live = match self.live() {
+            Ok(live) => live,
+            Err(error) => return Err(HostFailure { error, drive: Some(self) }),
+        };
         // Guests may nest as deep as the counted limit, whatever thread the caller is on.
         let ended = stacker::maybe_grow(RUN_STACK_BYTES, RUN_STACK_BYTES + (1 << 20), || {
             live.evaluate(&call, limits, host)
@@ -94,23 +126,27 @@ impl Drive for WasmDrive {
 
     fn freeze(&mut self) -> Result<Arc<dyn Frozen>, HostError> {
         self.settle()?;
-        Ok(Arc::new(WasmFrozen { disk: Arc::clone(&self.disk), state: self.base.clone() }))
+        let (disk, bases) = (Arc::clone(&self.disk), Arc::clone(&self.bases));
+        Ok(Arc::new(WasmFrozen { disk, bases, state: self.base.clone() }))
     }
 
     fn resident_bytes(&self) -> u64 {
-        self.live.memory_bytes() + self.live.store.data().posix.held_bytes()
+        let live = self.live.as_ref();
+        live.map_or(0, |live| live.memory_bytes() + live.store.data().posix.held_bytes())
     }
 }
 
 /// A state at rest.
 struct WasmFrozen {
     disk: Arc<WasmDisk>,
+    bases: Arc<Bases>,
     state: State,
 }
 
 impl Frozen for WasmFrozen {
     fn thaw(&self) -> Result<Box<dyn Drive>, HostError> {
-        Ok(Box::new(WasmDrive::new(Arc::clone(&self.disk), self.state.clone())?))
+        let (disk, bases) = (Arc::clone(&self.disk), Arc::clone(&self.bases));
+        Ok(Box::new(WasmDrive::thawed(disk, self.state.clone(), bases)?))
     }
 
     fn image(&self) -> Result<Image, HostError> {

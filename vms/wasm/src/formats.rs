@@ -31,6 +31,17 @@ pub(crate) struct Rules {
     pub(crate) exceptions: bool,
 }
 
+/// How far modules are rewritten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Rewriting {
+    /// As the formats say.
+    #[default]
+    Full,
+    /// Without what only makes it faster: an oracle. Replies and gas are the same; fuel is not, and memory may
+    /// differ where Asyncify wrote and freed.
+    Least,
+}
+
 /// Bumped with any change that may change a result under unchanged names; before a release only.
 const RULES_VERSION: &[u8] = b"1";
 
@@ -85,11 +96,15 @@ impl Rules {
         }
     }
 
-    /// Name and digest, as the seam has them.
-    pub(crate) fn format(&self) -> Format {
+    /// Name and digest, as the seam has them. What is left out of rewriting changes fuel, and so the digest.
+    pub(crate) fn format(&self, rewriting: Rewriting) -> Format {
         let switches = [u8::from(self.wide), u8::from(self.metering), u8::from(self.exceptions)];
         let rewrite = REWRITE_VERSION.to_le_bytes();
-        let parts: [&[u8]; 4] = [self.name.as_bytes(), RULES_VERSION, &rewrite, &switches];
+        let how: &[u8] = match rewriting {
+            Rewriting::Full => b"",
+            Rewriting::Least => b"least rewriting",
+        };
+        let parts: [&[u8]; 5] = [self.name.as_bytes(), RULES_VERSION, &rewrite, &switches, how];
         Format { name: self.name.into(), rules: Digest::of_parts("drivebay-wasm rules", &parts) }
     }
 }

@@ -1,5 +1,6 @@
 //! What a module says of itself, for people: its format by its imports, and its parts.
 
+use crate::formats::Rewriting;
 use crate::reader::prepare;
 use crate::rewrite::{ExportFact, ExportKind, Signature, ValType};
 use drivebay_disk::{FormatName, Module, ReadError, Refusal, RefusalCode};
@@ -56,7 +57,7 @@ pub fn detect_format(bytes: &[u8]) -> Option<FormatName> {
 /// # Errors
 /// The refusal that reading it would give.
 pub fn inspect(module: &Module) -> Result<Inspection, Refusal> {
-    let (_, rewritten) = prepare(module).map_err(|error| match error {
+    let (rules, rewritten) = prepare(module, Rewriting::Full).map_err(|error| match error {
         ReadError::Refused(refusal) => refusal,
         ReadError::Host(error) => Refusal::new(RefusalCode::Malformed, error.to_string()),
     })?;
@@ -71,7 +72,7 @@ pub fn inspect(module: &Module) -> Result<Inspection, Refusal> {
         exports: facts.exports.iter().map(spell_export).collect(),
         memory_min_bytes: facts.memory.min_pages * crate::state::WASM_PAGE,
         memory_max_bytes: facts.memory.max_pages.map(|pages| pages.saturating_mul(65_536)),
-        memory64: facts.memory.memory64,
+        memory64: rules.wide,
         asyncify: facts.function("asyncify_start_unwind").is_some(),
         metered: facts.has_gas,
         custom,

@@ -7,6 +7,8 @@
 
 mod abi;
 mod artifact;
+mod bare;
+mod base;
 mod decode;
 mod disk;
 mod drive;
@@ -25,8 +27,11 @@ mod spec_tests;
 mod state;
 mod trap;
 
+#[doc(hidden)]
+pub use bare::Bare;
 pub use engine::EngineKind;
 pub use inspect::{Inspection, detect_format, inspect};
+pub use linear::tracks_pages;
 pub use reader::WasmReader;
 
 /// The engine that this build is pinned to: its fuel table is part of the rules.

@@ -12,11 +12,11 @@
     reason = "watching memory by address is unsafe; the owner lends it for each call"
 )]
 
-use drivebay_disk::{DirtySet, PAGE};
+use drivebay_disk::{DirtySet, HostError, PAGE, Pages};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
-use rustix::mm::{Advice, UserfaultfdFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags, UserfaultfdFlags};
 use std::ffi::c_void;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -26,42 +26,129 @@ const WORTH_A_LIST: usize = 4;
 /// Regions that one scan can list before it goes on.
 const REGIONS: usize = 256;
 
-/// Watches one memory, which may grow, and may move when it does.
+/// Times in a row that most pages were written, after which watching stops.
+const USELESS: u32 = 3;
+/// Times that all pages are compared before the kernel is asked again.
+const REST: u32 = 64;
+
+/// Watches one memory, which may grow, and may move when it does. Where most pages are written each time, each
+/// costs a fault for nothing: then it stops for a while, and everything is compared.
 pub(crate) struct Watch {
     kernel: Option<Kernel>,
+    /// Times in a row that most pages were written.
+    most: u32,
+    /// Times left to compare without asking.
+    rest: u32,
 }
 
 impl Watch {
     /// Watches by the kernel, if it lets us.
     pub(crate) fn new() -> Self {
-        Self { kernel: supported().then(Kernel::open).flatten() }
+        Self { kernel: supported().then(Kernel::open).flatten(), most: 0, rest: 0 }
     }
 
     /// Compares everything: what `new` falls back to, and the double that tests compare it with.
     #[cfg(test)]
     pub(crate) fn comparing() -> Self {
-        Self { kernel: None }
+        Self { kernel: None, most: 0, rest: 0 }
     }
 
     /// From now on everything is compared: a list that was taken and not used is lost.
     pub(crate) fn distrust(&mut self) {
-        self.kernel = None;
+        (self.kernel, self.rest) = (None, 0);
+    }
+
+    /// Whether the next answer can be less than everything.
+    pub(crate) fn knows(&self) -> bool {
+        self.kernel.as_ref().is_some_and(|kernel| !kernel.watched.is_empty())
+    }
+
+    /// A time without the kernel; asks it again when there were enough.
+    fn without(&mut self) -> Option<&mut Kernel> {
+        if self.rest > 0 {
+            self.rest -= 1;
+            if self.rest == 0 {
+                self.kernel = Kernel::open();
+            }
+        }
+        self.kernel.as_mut()
     }
 
     /// The pages of `memory` that may have been written since this was last called, or that are new; from
     /// now on they count as not written. The memory is the same one every time: it may only have grown, or
     /// have moved while growing.
     pub(crate) fn written(&mut self, memory: &mut [u8]) -> DirtySet {
-        let Some(kernel) = &mut self.kernel else { return DirtySet::unknown() };
-        let listed = kernel.written(memory);
-        if listed.is_none() {
+        let Some(kernel) = self.without() else { return DirtySet::unknown() };
+        match kernel.written(memory) {
+            Some(Written::Pages(pages)) => {
+                self.most = 0;
+                return DirtySet::from_pages(pages);
+            }
+            Some(Written::Most) => {
+                self.most += 1;
+                if self.most > USELESS {
+                    (self.kernel, self.most, self.rest) = (None, 0, REST);
+                }
+            }
             // The kernel had second thoughts: it is not asked again.
-            self.kernel = None;
+            None => self.kernel = None,
         }
-        match listed {
-            Some(Written::Pages(pages)) => DirtySet::from_pages(pages),
-            Some(Written::Most) | None => DirtySet::unknown(),
+        DirtySet::unknown()
+    }
+}
+
+/// Whether written pages are listed by the kernel here; otherwise all are compared. For the operator.
+pub fn tracks_pages() -> bool {
+    supported()
+}
+
+/// A memory at rest, in a file of its own that nothing writes to any more.
+pub(crate) struct Base {
+    file: OwnedFd,
+    pages: Pages,
+}
+
+impl Base {
+    /// Writes a memory to a new base. `None` if this system cannot.
+    pub(crate) fn write(pages: &Pages) -> Option<Self> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = rustix::fs::memfd_create("drivebay memory", flags).ok()?;
+        rustix::fs::ftruncate(&file, pages.len_bytes()).ok()?;
+        let put = |index: u64, page: &[u8; PAGE]| {
+            let at = index.saturating_mul(PAGE as u64);
+            match rustix::io::pwrite(&file, page, at) {
+                Ok(PAGE) => Ok(()),
+                _ => Err(HostError::Exhausted { what: "memory for a base" }),
+            }
+        };
+        pages.for_each_page(put).ok()?;
+        let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+        rustix::fs::fcntl_add_seals(&file, seals).ok()?;
+        Some(Self { file, pages: pages.clone() })
+    }
+
+    /// The pages in which another memory differs.
+    pub(crate) fn differs(&self, other: &Pages) -> Vec<u64> {
+        self.pages.diff(other)
+    }
+
+    /// Makes `memory` a private copy of it, as far as both reach; each page is copied when it is first written.
+    /// `memory` must lie in anonymous memory of its own, as a guest's does.
+    pub(crate) fn map(&self, memory: &mut [u8]) -> Result<(), HostError> {
+        let failed = || HostError::Exhausted { what: "address space for a guest" };
+        let range = whole_pages(memory).ok_or_else(failed)?;
+        let len = usize::try_from(self.pages.len_bytes()).unwrap_or(usize::MAX).min(range.len());
+        if len == 0 {
+            return Ok(());
         }
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: the pages replaced are those of `memory`, which is borrowed mutably, so nobody else looks at
+        // them; they stay readable and writable, only their content changes. The file is sealed: it cannot
+        // shrink under the mapping, nor change. The owner of the region unmaps it whole.
+        unsafe { rustix::mm::mmap(range.start as *mut c_void, len, access, flags, &self.file, 0) }
+            .map(drop)
+            .map_err(|_| failed())
     }
 }
 

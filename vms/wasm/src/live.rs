@@ -1,6 +1,7 @@
 //! A guest in memory: store, instance, and the evaluation of one call on them.
 
 use crate::abi;
+use crate::base::Start;
 use crate::host::{Asyncify, Guest, Run, World};
 use crate::limits::DEPTH_UNITS;
 use crate::linear::Watch;
@@ -46,18 +47,20 @@ pub(crate) enum End {
 impl Live {
     /// A guest that stands in `state`. Runs no guest code: start functions and data segments were
     /// taken out of the module when it was read.
+    /// Its memory is mapped from `start`, if there is one, and copied otherwise.
     pub(crate) fn new(
         pre: &InstancePre<World>,
         facts: &Facts,
         rules: &'static crate::formats::Rules,
-        state: &State,
-        blank: &State,
+        (state, blank): (&State, &State),
+        start: Option<&Start>,
     ) -> Result<Self, HostError> {
         let laid = if state.stage == Stage::Adopted { blank } else { state };
         let world = World {
             rules,
             posix: laid.posix.clone(),
             guest: None,
+            direct_waits: facts.direct_waits,
             asyncify: Asyncify::Normal,
             run: None,
         };
@@ -71,19 +74,32 @@ impl Live {
         let adopted = (state.stage == Stage::Adopted).then(|| state.memory.clone());
         let (stage, watch) = (state.stage, Watch::new());
         let mut live = Self { store, guest, globals, stage, adopted, watch };
-        live.lay_memory(&laid.memory)?;
         live.lay_globals(facts, &laid.globals)?;
-        live.written();
+        live.make_room(&laid.memory)?;
+        match start.filter(|_| state.stage != Stage::Adopted) {
+            // Not watched before it commits: who reads never does.
+            Some(start) => live.map_memory(&laid.memory, start)?,
+            None => {
+                fill(live.guest.memory.data_mut(&mut live.store), &laid.memory, false)?;
+                live.written();
+            }
+        }
         Ok(live)
     }
 
-    fn lay_memory(&mut self, pages: &Pages) -> Result<(), HostError> {
+    fn make_room(&mut self, pages: &Pages) -> Result<(), HostError> {
         let have = self.guest.memory.data_size(&self.store) as u64;
         let missing = pages.len_bytes().saturating_sub(have) / WASM_PAGE;
         if missing > 0 {
             self.guest.memory.grow(&mut self.store, missing).map_err(|error| exhausted(&error))?;
         }
-        fill(self.guest.memory.data_mut(&mut self.store), pages, false)
+        Ok(())
+    }
+
+    fn map_memory(&mut self, pages: &Pages, start: &Start) -> Result<(), HostError> {
+        let memory = self.guest.memory.data_mut(&mut self.store);
+        start.base.map(memory)?;
+        lay(memory, pages, &start.own).ok_or_else(|| bug!("a base longer than its memory"))
     }
 
     fn lay_globals(&mut self, facts: &Facts, values: &[u128]) -> Result<(), HostError> {
@@ -99,24 +115,32 @@ impl Live {
         self.watch.written(self.guest.memory.data_mut(&mut self.store))
     }
 
-    /// The state as it stands, sharing with `base` what did not change.
-    pub(crate) fn capture(&mut self, base: &State) -> Result<State, HostError> {
+    /// Stops watching.
+    pub(crate) fn unwatched(&mut self) {
+        self.watch.distrust();
+    }
+
+    /// Brings `base`, the state that was captured last or mounted, up to the state as it stands.
+    pub(crate) fn capture(&mut self, base: &mut State) -> Result<(), HostError> {
         let dirty = self.written();
         let captured = self.captured(base, &dirty);
         if captured.is_err() {
+            // `base` is no state now; the next time makes it one, by looking at everything.
             self.watch.distrust();
         }
         captured
     }
 
-    fn captured(&mut self, base: &State, dirty: &DirtySet) -> Result<State, HostError> {
+    fn captured(&mut self, base: &mut State, dirty: &DirtySet) -> Result<(), HostError> {
         let live = SliceSource::new(self.guest.memory.data(&self.store));
-        let memory = base.memory.rebase(&live, dirty)?;
-        let mut globals = Vec::with_capacity(self.globals.len());
+        base.memory.advance(&live, dirty)?;
+        base.globals.clear();
         for global in &self.globals {
-            globals.push(bits_of(&global.get(&mut self.store))?);
+            base.globals.push(bits_of(&global.get(&mut self.store))?);
         }
-        Ok(State { stage: self.stage, memory, globals, posix: self.store.data().posix.clone() })
+        base.stage = self.stage;
+        base.posix.clone_from(&self.store.data().posix);
+        Ok(())
     }
 
     /// Back to `base`, the state that was captured last or mounted, at the cost of the pages written since.
@@ -124,19 +148,14 @@ impl Live {
     /// would have to be looked at.
     pub(crate) fn go_back(&mut self, base: &State, facts: &Facts) -> Result<bool, HostError> {
         let whole = self.stage == Stage::Booted && base.stage == Stage::Booted;
-        if !whole || self.memory_bytes() != base.memory.len_bytes() {
+        if !whole || !self.watch.knows() || self.memory_bytes() != base.memory.len_bytes() {
             return Ok(false);
         }
         let dirty = self.written();
         let Some(pages) = dirty.pages() else { return Ok(false) };
         let memory = self.guest.memory.data_mut(&mut self.store);
-        for page in pages {
-            let at = usize::try_from(*page).unwrap_or(usize::MAX).saturating_mul(PAGE);
-            let Some(target) = memory.get_mut(at..at.saturating_add(PAGE)) else {
-                return Ok(false);
-            };
-            let Ok(bytes) = base.memory.page(*page) else { return Ok(false) };
-            target.copy_from_slice(&*bytes);
+        if lay(memory, &base.memory, pages).is_none() {
+            return Ok(false);
         }
         self.written();
         self.lay_globals(facts, &base.globals)?;
@@ -194,7 +213,8 @@ impl Live {
         Ok(Ended { end, reply, meter })
     }
 
-    fn open(
+    /// Sets fuel and meters, and the call for imports to see.
+    pub(crate) fn open(
         &mut self,
         call: &Arc<Call>,
         limits: &Limits,
@@ -282,6 +302,16 @@ impl Live {
         fill(self.guest.memory.data_mut(&mut self.store), &pages, true)?;
         Ok(())
     }
+}
+
+/// Copies those pages of a state to a memory. `None` if one is not there.
+fn lay(memory: &mut [u8], state: &Pages, pages: &[u64]) -> Option<()> {
+    for page in pages {
+        let at = usize::try_from(*page).ok()?.checked_mul(PAGE)?;
+        let target = memory.get_mut(at..at.checked_add(PAGE)?)?;
+        target.copy_from_slice(&*state.page(*page).ok()?);
+    }
+    Some(())
 }
 
 /// Writes `pages` to the start of `memory`. With `zeros`, absent pages are written too: what was there

@@ -1,8 +1,10 @@
 //! From a module's bytes to a disk: metered, rewritten, checked, compiled.
 
+use crate::bare::Bare;
 use crate::disk::WasmDisk;
 use crate::engine::{self, EngineKind};
-use crate::formats::{FORMATS, Rules};
+use crate::formats::{Abi, FORMATS, Rewriting, Rules};
+use crate::posix::Flavor;
 use crate::rewrite::{self, RewriteError, Rewritten};
 use crate::{abi, artifact, host, limits};
 use drivebay_disk::{
@@ -17,6 +19,7 @@ use wasmtime::Engine;
 /// Reads every ao WebAssembly format.
 pub struct WasmReader {
     kind: EngineKind,
+    rewriting: Rewriting,
     engine: Engine,
     /// The same engine with exceptions, for the format whose modules use them.
     engine_exceptions: Engine,
@@ -29,11 +32,45 @@ impl WasmReader {
     /// # Errors
     /// A [`HostError::Bug`] if this build of the engine does not know its own options.
     pub fn new(kind: EngineKind) -> Result<Self, HostError> {
+        Self::rewriting(kind, Rewriting::Full)
+    }
+
+    /// A reader that leaves out what makes modules faster and nothing else: an oracle for rewriting. Replies
+    /// and gas are the same. Fuel is not, so its formats have other digests: it cannot take part in a network.
+    ///
+    /// # Errors
+    /// As [`WasmReader::new`].
+    pub fn unrewritten(kind: EngineKind) -> Result<Self, HostError> {
+        Self::rewriting(kind, Rewriting::Least)
+    }
+
+    /// A guest of a module for benches, with nothing around it.
+    ///
+    /// # Errors
+    /// As reading and mounting the module.
+    #[doc(hidden)]
+    pub fn bare(&self, module: &Module) -> Result<Bare, ReadError> {
+        Ok(Bare::new(&self.disk(module, &drivebay_disk::NoArtifacts)?)?)
+    }
+
+    fn disk(&self, module: &Module, artifacts: &dyn ArtifactStore) -> Result<WasmDisk, ReadError> {
+        let (rules, rewritten) = prepare(module, self.rewriting)?;
+        let engine = if rules.exceptions { &self.engine_exceptions } else { &self.engine };
+        let compiled = artifact::compile(engine, self.kind, &rewritten.bytes, artifacts)?;
+        let pre = host::link(rules, &compiled)
+            .and_then(|linker| linker.instantiate_pre(&compiled))
+            .map_err(|error| bug!("checked imports do not link: {error}"))?;
+        let format = rules.format(self.rewriting);
+        Ok(WasmDisk::new(module, (rules, format), rewritten.facts, pre)?)
+    }
+
+    fn rewriting(kind: EngineKind, rewriting: Rewriting) -> Result<Self, HostError> {
         Ok(Self {
             kind,
+            rewriting,
             engine: engine::engine(kind, false)?,
             engine_exceptions: engine::engine(kind, true)?,
-            formats: FORMATS.iter().map(Rules::format).collect(),
+            formats: FORMATS.iter().map(|rules| rules.format(rewriting)).collect(),
         })
     }
 }
@@ -58,13 +95,7 @@ impl DiskReader for WasmReader {
         module: &Module,
         artifacts: &dyn ArtifactStore,
     ) -> Result<Arc<dyn Disk>, ReadError> {
-        let (rules, rewritten) = prepare(module)?;
-        let engine = if rules.exceptions { &self.engine_exceptions } else { &self.engine };
-        let compiled = artifact::compile(engine, self.kind, &rewritten.bytes, artifacts)?;
-        let pre = host::link(rules, &compiled)
-            .and_then(|linker| linker.instantiate_pre(&compiled))
-            .map_err(|error| bug!("checked imports do not link: {error}"))?;
-        Ok(Arc::new(WasmDisk::new(module, rules, rewritten.facts, pre)?))
+        Ok(Arc::new(self.disk(module, artifacts)?))
     }
 
     fn limits(&self, module: &Module, process: &Process) -> Limits {
@@ -78,7 +109,10 @@ impl DiskReader for WasmReader {
 }
 
 /// The rules of a module and its rewritten form, or why it is refused. Runs nothing, compiles nothing.
-pub(crate) fn prepare(module: &Module) -> Result<(&'static Rules, Rewritten), ReadError> {
+pub(crate) fn prepare(
+    module: &Module,
+    rewriting: Rewriting,
+) -> Result<(&'static Rules, Rewritten), ReadError> {
     let name = module.format.as_str();
     let Some(rules) = Rules::of(name) else {
         let known: Vec<&str> = FORMATS.iter().map(|rules| rules.name).collect();
@@ -90,19 +124,26 @@ pub(crate) fn prepare(module: &Module) -> Result<(&'static Rules, Rewritten), Re
     } else {
         Cow::Borrowed(&*module.bytes)
     };
-    let rewritten = rewrite::rewrite(&bytes, &rewrite_rules(rules)).map_err(read_error)?;
+    let rewritten =
+        rewrite::rewrite(&bytes, &rewrite_rules(rules, rewriting)).map_err(read_error)?;
     check_imports(rules, &rewritten)?;
     check_exports(rules, &rewritten)?;
     Ok((rules, rewritten))
 }
 
-fn rewrite_rules(rules: &Rules) -> rewrite::Rules {
+fn rewrite_rules(rules: &Rules, rewriting: Rewriting) -> rewrite::Rules {
+    let full = rewriting == Rewriting::Full;
+    let loader = matches!(rules.abi, Abi::Loader(_));
+    let waits = matches!(rules.abi, Abi::Loader(Flavor::Fmt4 | Flavor::Wasm64));
     rewrite::Rules {
         nan: rules.nan(),
         allow_legacy_eh: rules.exceptions,
         memory64: rules.wide,
-        gas: matches!(rules.abi, crate::formats::Abi::Loader(_)),
+        gas: loader,
         max_initial_pages: limits::INITIAL_PAGES,
+        direct_waits: full && waits,
+        lower: if full { rewrite::Lower::Bounded } else { rewrite::Lower::Never },
+        copies: if full && loader { host::COPIES } else { &[] },
     }
 }
 

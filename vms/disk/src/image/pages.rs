@@ -146,6 +146,12 @@ impl Pages {
         self.rebased(live, dirty, Keep::Held)
     }
 
+    /// Like [`Pages::rebase`] in place: what nobody else shares is written over, and not allocated again. After an
+    /// error some pages may have changed, and others not.
+    pub fn advance(&mut self, live: &dyn PageSource, dirty: &DirtySet) -> Result<(), HostError> {
+        self.brought_up(live, dirty, Keep::Held)
+    }
+
     /// Like [`Pages::rebase`], but changed pages are only hashed, and lent by `from`: it must have them
     /// for as long as anybody has these pages.
     pub fn rebase_lent(
@@ -244,19 +250,29 @@ impl Pages {
         keep: Keep<'_>,
     ) -> Result<Self, HostError> {
         let mut new = self.clone();
+        new.brought_up(live, dirty, keep)?;
+        Ok(new)
+    }
+
+    fn brought_up(
+        &mut self,
+        live: &dyn PageSource,
+        dirty: &DirtySet,
+        keep: Keep<'_>,
+    ) -> Result<(), HostError> {
         if live.len_bytes() != self.len_bytes {
-            new.resize(live.len_bytes())?;
+            self.resize(live.len_bytes())?;
         }
         match &dirty.0 {
-            Dirty::These(pages) => new.take(live, pages, keep)?,
+            Dirty::These(pages) => self.take(live, pages, keep)?,
             Dirty::All => {
-                for first in (0..new.page_count()).step_by(BATCH as usize) {
-                    let pages: Vec<u64> = (first..new.page_count().min(first + BATCH)).collect();
-                    new.take(live, &pages, keep)?;
+                for first in (0..self.page_count()).step_by(BATCH as usize) {
+                    let pages: Vec<u64> = (first..self.page_count().min(first + BATCH)).collect();
+                    self.take(live, &pages, keep)?;
                 }
             }
         }
-        Ok(new)
+        Ok(())
     }
 
     fn take(

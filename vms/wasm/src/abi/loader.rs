@@ -105,6 +105,11 @@ fn check_cookies(live: &mut Live, flavor: Flavor) -> wasmtime::Result<()> {
 
 /// Evaluates `handle(message, env)`.
 pub(super) fn evaluate(live: &mut Live, flavor: Flavor, call: &Call) -> wasmtime::Result<Answer> {
+    Ok(decode::loader(&text(live, flavor, call)?))
+}
+
+/// Its answer, as text.
+pub(super) fn text(live: &mut Live, flavor: Flavor, call: &Call) -> wasmtime::Result<Vec<u8>> {
     let names = Names::of(live.store.data().rules);
     let saved = stack_save(live)?;
     let message = push(live, flavor, &call.json.message)?;
@@ -113,11 +118,10 @@ pub(super) fn evaluate(live: &mut Live, flavor: Flavor, call: &Call) -> wasmtime
     let result = asyncify::call(live, names.handle, &args)?;
     let restore = live.guest.stack_restore.ok_or_else(|| Stop::trapped("no stackRestore"))?;
     live.call(&restore, &[saved])?;
-    let text = match pointer(result) {
-        0 => Vec::new(),
-        at => answer_text(live, at, None)?,
-    };
-    Ok(decode::loader(&text))
+    match pointer(result) {
+        0 => Ok(Vec::new()),
+        at => answer_text(live, at, None),
+    }
 }
 
 /// Some early modules take a third parameter, and get 0 for it, as JavaScript passes what is missing.

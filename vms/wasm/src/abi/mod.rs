@@ -40,6 +40,17 @@ pub(crate) fn evaluate(live: &mut Live, call: &Arc<Call>) -> wasmtime::Result<An
     Ok(answer)
 }
 
+/// The same of a loader format, as far as the length of the answer's text.
+pub(crate) fn evaluate_bare(live: &mut Live, call: &Arc<Call>) -> wasmtime::Result<usize> {
+    let Abi::Loader(flavor) = live.store.data().rules.abi else {
+        return Err(Stop::trapped("bare calls are for the loader's formats").into());
+    };
+    if live.stage != Stage::Booted {
+        return evaluate(live, call).map(|_| 0);
+    }
+    loader::text(live, flavor, call).map(|text| text.len())
+}
+
 /// A module that starts with more memory than its process may use cannot run.
 fn fits_memory(live: &mut Live) -> wasmtime::Result<()> {
     let limit = live.store.data().run.as_ref().map_or(u64::MAX, |run| run.limits.memory_bytes);

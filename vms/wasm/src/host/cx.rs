@@ -18,6 +18,8 @@ pub(crate) struct World {
     pub(crate) posix: Posix,
     /// The guest's exports, once instantiated.
     pub(crate) guest: Option<Guest>,
+    /// Asyncify was taken out of the module.
+    pub(crate) direct_waits: bool,
     /// Where an unwinding stands. Never at rest.
     pub(crate) asyncify: Asyncify,
     /// The call being evaluated; `None` at rest.
@@ -102,6 +104,8 @@ pub(crate) struct Guest {
 pub(crate) enum Asyncify {
     #[default]
     Normal,
+    /// Nothing unwinds: who waits is answered at once.
+    Direct,
     /// Frames are being saved at `data`; `action` is what the guest waits for.
     Unwinding { data: u64, action: Action },
     /// Frames are being rebuilt from `data`.
@@ -237,6 +241,12 @@ impl<'a> Cx<'a> {
 
     pub(crate) fn wide(&self) -> bool {
         self.caller.data().rules.wide
+    }
+
+    /// Does what the guest waits for.
+    pub(crate) fn act(&mut self, action: &Action) -> Result<i32, Stop> {
+        let memory = self.memory()?;
+        super::act(&mut self.store(), memory, action)
     }
 
     pub(crate) fn guest(&self) -> Result<Guest, Stop> {

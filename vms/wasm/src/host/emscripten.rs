@@ -47,6 +47,14 @@ const MINIFIED: &[(&str, &str)] = &[
     ("m", "system"),
 ];
 
+/// Imports that copy memory, under all their names: the rewriter answers them inside the module.
+pub(crate) const COPIES: &[(&str, &str)] = &[
+    ("a", "k"),
+    ("env", "emscripten_memcpy_big"),
+    ("env", "emscripten_memcpy_js"),
+    ("env", "_emscripten_memcpy_js"),
+];
+
 /// The full name of an import of module `a`.
 pub(super) fn plain_name(minified: &str) -> Option<&'static str> {
     MINIFIED.iter().find(|(short, _)| *short == minified).map(|(_, name)| *name)

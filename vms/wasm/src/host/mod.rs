@@ -14,6 +14,7 @@ mod time;
 mod weave;
 
 pub(crate) use cx::{Action, Args, Asyncify, Cx, Guest, Out, Run, World, call, charge, number};
+pub(crate) use emscripten::COPIES;
 pub(crate) use weave::act;
 
 use crate::formats::{Abi, Rules};

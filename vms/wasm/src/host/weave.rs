@@ -1,9 +1,8 @@
 //! WeaveDrive: files that come from the network, by imports that wait.
 
-use super::cx::{Action, Args, Cx, Out};
+use super::cx::{Action, Args, Cx, Out, World};
 use super::files;
 use crate::abi;
-use crate::live::Live;
 use crate::posix::{WeaveFail, WeaveSource};
 use crate::trap::Stop;
 use data_encoding::BASE64URL_NOPAD;
@@ -12,7 +11,7 @@ use drivebay_disk::{Host, HostError, Resource, bug};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 use std::sync::Arc;
-use wasmtime::AsContextMut;
+use wasmtime::{Memory, StoreContextMut};
 
 /// One more than the longest path that is looked at.
 const PATH_BYTES: usize = 4097;
@@ -36,27 +35,30 @@ pub(super) fn close(cx: &mut Cx<'_>, args: Args<'_>) -> Result<Out, Stop> {
     abi::wait(cx, Action::Close(args.i32(0)))
 }
 
-/// Does what an unwound guest waits for.
-pub(crate) fn act(live: &mut Live, action: &Action) -> Result<i32, Stop> {
-    let world = live.store.data_mut();
+/// Does what a guest waits for.
+pub(crate) fn act(
+    store: &mut StoreContextMut<'_, World>,
+    memory: Memory,
+    action: &Action,
+) -> Result<i32, Stop> {
+    let world = store.data_mut();
     let run = world.run.as_ref().ok_or_else(|| Stop::Host(bug!("guest waits outside a call")))?;
     let mut source = Source { host: Arc::clone(&run.host), header_bytes: 0 };
     match action {
         Action::Open(path) => {
             let fd = world.posix.weave_open(path, &mut source).map_err(stop)?;
             // Its size is known only now; a header is parsed, kept and seldom large.
-            super::charge(&mut live.store.as_context_mut(), source.header_bytes)?;
+            super::charge(store, source.header_bytes)?;
             Ok(fd)
         }
         Action::Close(fd) => Ok(world.posix.weave_close(*fd)?),
         Action::Read { fd, at, len } => {
-            let room = live.guest.memory.data_size(&live.store) as u64;
+            let room = memory.data_size(&*store) as u64;
             let len = (*len).min(room.saturating_sub(*at));
             let fuel = crate::limits::fuel_for_bytes(len);
-            super::charge(&mut live.store.as_context_mut(), fuel)?;
-            let read =
-                live.store.data_mut().posix.weave_read(*fd, len, &mut source).map_err(stop)?;
-            let memory = live.guest.memory.data_mut(&mut live.store);
+            super::charge(store, fuel)?;
+            let read = store.data_mut().posix.weave_read(*fd, len, &mut source).map_err(stop)?;
+            let memory = memory.data_mut(store);
             let target = usize::try_from(*at).ok().and_then(|at| memory.get_mut(at..));
             match target.and_then(|target| target.get_mut(..read.bytes.len())) {
                 Some(target) => target.copy_from_slice(&read.bytes),

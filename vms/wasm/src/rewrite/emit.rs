@@ -3,7 +3,7 @@
 use super::{
     RewriteError, Rewritten, Rules,
     body::{self, NewBody},
-    bug,
+    bug, copy,
     facts::{
         self, ExportFact, ExportKind, Facts, GlobalFact, ImportFact, MemoryFacts, Signature,
         ValType,
@@ -47,7 +47,7 @@ pub(super) fn emit(
     if !scan.elements.is_empty() {
         module.section(&elements(&scan, &plan)?);
     }
-    module.section(&code(&bodies, &plan)?);
+    module.section(&code(&bodies, &plan, facts.memory.memory64)?);
     Ok(Rewritten { bytes: module.finish(), facts })
 }
 
@@ -57,12 +57,19 @@ fn bodies(
     plan: &mut Plan,
     rules: &Rules,
 ) -> Result<Vec<NewBody>, RewriteError> {
-    let module = body::Module { bytes, tags: &scan.tags, rules };
+    let asyncify = plan.asyncify.clone();
+    let module = body::Module {
+        bytes,
+        tags: &scan.tags,
+        rules,
+        asyncify: asyncify.as_ref(),
+        lowered: plan.lowered,
+    };
     let mut bodies = Vec::with_capacity(scan.bodies.len());
     let mut total = 0usize;
-    for (body, ty) in scan.bodies.iter().zip(&scan.functions) {
-        let signature = signature(&plan.types, *ty)?.clone();
-        let new = body::rewrite(&module, body, &signature, plan)?;
+    for ((body, ty), position) in scan.bodies.iter().zip(&scan.functions).zip(0u32..) {
+        let signature = &signature(&plan.types, *ty)?.clone();
+        let new = body::rewrite(&module, &body::Function { position, signature, body }, plan)?;
         total = total.saturating_add(new.bytes.len());
         if total > limits::CODE_BYTES {
             let most = limits::CODE_BYTES as u64;
@@ -231,7 +238,7 @@ fn elements(scan: &Scan<'_>, plan: &Plan) -> Result<enc::ElementSection, Rewrite
     Ok(section)
 }
 
-fn code(bodies: &[NewBody], plan: &Plan) -> Result<enc::CodeSection, RewriteError> {
+fn code(bodies: &[NewBody], plan: &Plan, wide: bool) -> Result<enc::CodeSection, RewriteError> {
     let mut section = enc::CodeSection::new();
     for body in bodies {
         section.raw(&body.bytes);
@@ -239,6 +246,7 @@ fn code(bodies: &[NewBody], plan: &Plan) -> Result<enc::CodeSection, RewriteErro
     for helper in &plan.helpers {
         let function = match helper {
             Helper::UseGas(ty) => Some(gas::helper(plan, *ty)),
+            Helper::Copy(ty) => Some(copy::helper(*ty, wide)),
             other => nan_help::function(*other),
         };
         section.function(&function.ok_or_else(|| bug("a helper without a body"))?);
@@ -253,7 +261,7 @@ fn facts(scan: &Scan<'_>, plan: &Plan, bodies: &[NewBody]) -> Result<Facts, Rewr
         memory: MemoryFacts {
             min_pages: memory.initial,
             max_pages: memory.maximum,
-            memory64: memory.memory64,
+            memory64: memory.memory64 && !plan.lowered,
         },
         table_elements: scan.table.map(|(min, _)| min),
         data: scan.data.iter().map(|(offset, bytes)| (*offset, bytes.to_vec())).collect(),
@@ -268,6 +276,7 @@ fn facts(scan: &Scan<'_>, plan: &Plan, bodies: &[NewBody]) -> Result<Facts, Rewr
         imports: import_facts(scan, plan)?,
         exports: export_facts(scan, plan)?,
         has_gas: plan.gas_import.is_some(),
+        direct_waits: plan.asyncify.is_some(),
         grows_memory: scan.bodies.iter().any(|body| body.grows),
         has_exceptions: scan.bodies.iter().any(|body| !body.tries.is_empty()),
         max_depth_cost: bodies.iter().map(|body| body.cost).max().unwrap_or(0),

@@ -48,7 +48,7 @@ pub(crate) struct Signature {
     pub results: Vec<ValType>,
 }
 
-/// The memory as the module declares it.
+/// The memory as the module declares it, with the addresses that rewriting gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MemoryFacts {
     /// Pages of 64 KiB at the start.
@@ -131,6 +131,8 @@ pub(crate) struct Facts {
     pub exports: Vec<ExportFact>,
     /// Calls of `metering.usegas` count in [`GAS`].
     pub has_gas: bool,
+    /// Asyncify was taken out: an import that waits has to answer at once.
+    pub direct_waits: bool,
     /// Functions contain `memory.grow`.
     pub grows_memory: bool,
     /// Functions contain `try`, now in terms of the exception proposal that became standard.

@@ -35,8 +35,10 @@ pub(super) fn find(scan: &Scan<'_>, rules: &Rules) -> Result<Option<GasImport>, 
         }
         found = Some((index, parameter(scan.types.get(*ty))?));
     }
-    if let Some((index, _)) = found {
-        only_called(scan, index)?;
+    if found.is_some_and(|(index, _)| !only_called(scan, index)) {
+        return Err(not_allowed(
+            "metering.usegas may only be called, not exported or put in a table",
+        ));
     }
     Ok(found)
 }
@@ -49,16 +51,12 @@ fn parameter(signature: Option<&Signature>) -> Result<ValType, RewriteError> {
     }
 }
 
-fn only_called(scan: &Scan<'_>, index: u32) -> Result<(), RewriteError> {
+/// Whether nothing but direct calls can reach a function.
+pub(super) fn only_called(scan: &Scan<'_>, index: u32) -> bool {
     let exported =
         scan.exports.iter().any(|(_, kind, of)| matches!(kind, ExternalKind::Func) && *of == index);
     let in_table = scan.elements.iter().any(|(_, list)| list.contains(&Some(index)));
-    if exported || in_table || scan.start == Some(index) {
-        return Err(not_allowed(
-            "metering.usegas may only be called, not exported or put in a table",
-        ));
-    }
-    Ok(())
+    !exported && !in_table && scan.start != Some(index)
 }
 
 /// The function that takes the import's place. `gas` is the parameter's type; an `i32` counts as signed.

@@ -1,7 +1,8 @@
 //! One function body: validated, and measured for what rewriting has to know beforehand.
 
 use super::{
-    RewriteError, Rules, check, facts::ValType, limits, malformed, nan, not_allowed, too_big,
+    RewriteError, Rules, access::Accesses, check, facts::ValType, limits, malformed, nan,
+    not_allowed, too_big,
 };
 use wasmparser::{
     BlockType, FuncToValidate, FuncValidator, FuncValidatorAllocations, FunctionBody, Operator,
@@ -20,6 +21,8 @@ pub(super) struct Body<'a> {
     pub(super) vectors: bool,
     /// Float types whose NaNs must be looked after.
     pub(super) floats: nan::Floats,
+    /// What its accesses of memory need.
+    pub(super) accesses: Accesses,
     /// It contains `memory.grow`.
     pub(super) grows: bool,
     /// Places where control flow parts or meets.
@@ -60,6 +63,7 @@ pub(super) fn measure<'a>(
         operands: 0,
         vectors: module.vectors,
         floats: nan::Floats::default(),
+        accesses: Accesses::default(),
         grows: false,
         // The body itself is one.
         blocks: 1,
@@ -129,6 +133,7 @@ fn operators(
 impl Body<'_> {
     fn see(&mut self, op: &Operator<'_>) {
         self.floats.see(op);
+        self.accesses.see(op);
         self.grows |= matches!(op, Operator::MemoryGrow { .. });
         self.blocks += u64::from(matches!(
             op,

@@ -22,6 +22,15 @@
 //! 4. **Gas** (`gas`). Calls of `metering.usegas` count in a global, and call [`OUT_OF_GAS`] past the limit.
 //! 5. **Exceptions** (`body`). `try … catch` becomes `try_table`, and the handler resets the depth.
 //!
+//! 6. **Waits** (`asyncify`, `fold`). Where [`Rules::direct_waits`] says so and no gas is counted, Asyncify's
+//!    state is the constant 0, and what follows from that is folded.
+//! 7. **Addresses** (`lower`, `trail`). A 64-bit memory that cannot reach 4 GiB gets 32-bit addresses; one
+//!    beyond is checked for, and traps as before.
+//! 8. **Copies** (`copy`). Calls of the imports [`Rules::copies`] become a clamped `memory.copy`.
+//!
+//! The last three change no result but fuel, and the memory that Asyncify would have written and freed.
+//! [`Rules`] can leave them out.
+//!
 //! New imports follow the module's own, so defined functions move up by their number; new functions and
 //! globals come last. Helper functions count no depth.
 //!
@@ -29,19 +38,25 @@
 
 mod limits;
 
+mod access;
+mod asyncify;
 mod body;
 mod check;
+mod copy;
 mod costs;
 mod depth;
 mod emit;
 mod facts;
+mod fold;
 mod gas;
+mod lower;
 mod measure;
 mod metering;
 mod nan;
 mod nan_help;
 mod plan;
 mod scan;
+mod trail;
 mod types;
 
 pub(crate) use facts::*;
@@ -50,7 +65,7 @@ pub(crate) use metering::meter;
 use drivebay_disk::{Refusal, RefusalCode};
 
 /// Names these rules. Any change of output, for any module, takes a new number.
-pub(crate) const REWRITE_VERSION: u32 = 1;
+pub(crate) const REWRITE_VERSION: u32 = 2;
 
 /// What a NaN that arithmetic makes looks like. Moving bits (`neg`, `abs`, `copysign`, loads, selects,
 /// `pmin`, `pmax`) makes none and is left alone.
@@ -79,6 +94,24 @@ pub(crate) struct Rules {
     pub gas: bool,
     /// The most pages of 64 KiB that the memory may start with.
     pub max_initial_pages: u64,
+    /// Imports that wait are answered at once: Asyncify can go, where nothing counts gas.
+    pub direct_waits: bool,
+    /// Which 64-bit memories get 32-bit addresses.
+    pub lower: Lower,
+    /// Imports, by module and name, that copy memory as `TypedArray.copyWithin` does.
+    pub copies: &'static [(&'static str, &'static str)],
+}
+
+/// Which 64-bit memories get 32-bit addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lower {
+    /// None.
+    Never,
+    /// Those that cannot reach 4 GiB.
+    Bounded,
+    /// All that start below 4 GiB: for scripts whose memories have no maximum.
+    #[cfg(test)]
+    Always,
 }
 
 /// A module ready to compile.

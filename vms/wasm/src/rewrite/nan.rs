@@ -5,7 +5,9 @@
 
 use super::{
     Nan,
+    access::Accesses,
     facts::ValType,
+    lower,
     plan::{Helper, Plan},
 };
 use wasm_encoder::{BlockType, Ieee32, Ieee64, InstructionSink};
@@ -128,6 +130,8 @@ pub(super) struct Scratch {
     f32: u32,
     f64: u32,
     v128: u32,
+    /// Locals for accesses to memory, where these are lowered.
+    pub(super) memory: Option<lower::Locals>,
 }
 
 /// Three locals of one type: first operand, second operand, result.
@@ -135,22 +139,34 @@ const TRIPLE: u32 = 3;
 
 impl Scratch {
     /// Locals from index `first` on.
-    pub(super) fn new(first: u32, floats: Floats) -> Self {
-        let mut scratch =
-            Self { groups: vec![(1, ValType::I32)], mark: first, f32: 0, f64: 0, v128: 0 };
+    pub(super) fn new(first: u32, floats: Floats, accesses: Option<Accesses>) -> Self {
+        let mut groups = vec![(1, ValType::I32)];
         let mut next = first + 1;
-        let mut take = |used: bool, ty: ValType| {
+        let mut take = |used: bool, count: u32, ty: ValType| {
             let at = next;
             if used {
-                scratch.groups.push((TRIPLE, ty));
-                next += TRIPLE;
+                groups.push((count, ty));
+                next += count;
             }
             at
         };
-        scratch.f32 = take(floats.f32, ValType::F32);
-        scratch.f64 = take(floats.f64, ValType::F64);
-        scratch.v128 = take(floats.v128, ValType::V128);
-        scratch
+        let f32 = take(floats.f32, TRIPLE, ValType::F32);
+        let f64 = take(floats.f64, TRIPLE, ValType::F64);
+        let v128 = take(floats.v128, TRIPLE, ValType::V128);
+        let memory = accesses.map(|accesses| {
+            let seen = take(true, 4, ValType::I64);
+            lower::Locals {
+                seen,
+                target: seen + 1,
+                spare: seen + 2,
+                other: seen + 3,
+                i32: take(true, 1, ValType::I32),
+                f32: take(accesses.f32, 1, ValType::F32),
+                f64: take(accesses.f64, 1, ValType::F64),
+                v128: take(accesses.v128, 1, ValType::V128),
+            }
+        });
+        Self { groups, mark: first, f32, f64, v128, memory }
     }
 
     /// The groups of locals to declare.

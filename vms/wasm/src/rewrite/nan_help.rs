@@ -34,7 +34,7 @@ pub(super) fn function(helper: Helper) -> Option<Function> {
         Helper::Promote(_) => scalar_promote(&mut code),
         Helper::Demote(Lanes::F32x4) => vector_demote(&mut code),
         Helper::Demote(_) => scalar_demote(&mut code),
-        Helper::UseGas(_) => return None,
+        Helper::UseGas(_) | Helper::Copy(_) => return None,
     }
     code.end();
     Some(function)

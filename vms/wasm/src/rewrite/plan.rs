@@ -1,9 +1,13 @@
 //! Where everything goes: the index spaces of the rewritten module.
 
 use super::{
-    RewriteError, Rules, bug,
+    Lower, RewriteError, Rules,
+    asyncify::{self, Asyncify},
+    bug,
+    copy::{self, CopyImport},
     facts::{IMPORT_MODULE, OUT_OF_GAS, Signature, TOO_DEEP, ValType},
     gas::{self, GasImport},
+    lower,
     nan::Lanes,
     not_allowed,
     scan::Scan,
@@ -15,6 +19,8 @@ use super::{
 pub(super) enum Helper {
     /// Counts gas; the parameter's type.
     UseGas(ValType),
+    /// Copies memory as the reference does; the parameters' type.
+    Copy(ValType),
     /// The NaN of an operation on two operands: which, and of what pattern.
     Operands(Lanes),
     /// The NaNs of a vector's `max`.
@@ -37,6 +43,12 @@ pub(super) struct Plan {
     defined: u32,
     /// The import that is never called again.
     pub(super) gas_import: Option<GasImport>,
+    /// Imports that copy, never called again.
+    copies: Vec<CopyImport>,
+    /// Asyncify, whose state is taken as 0.
+    pub(super) asyncify: Option<Asyncify>,
+    /// The memory gets 32-bit addresses.
+    pub(super) lowered: bool,
     /// Function index of the import [`TOO_DEEP`].
     pub(super) too_deep: u32,
     /// Function index of the import [`OUT_OF_GAS`]; without gas, of nothing.
@@ -60,6 +72,9 @@ impl Plan {
             }
         }
         let gas_import = gas::find(scan, rules)?;
+        // What the reference counts as gas, Asyncify's own work included, has to be done.
+        let direct = rules.direct_waits && gas_import.is_none();
+        let asyncify = if direct { asyncify::find(scan)? } else { None };
         let imported = count(scan.imports.len())?;
         let globals = count(scan.globals.len())?;
         Ok(Self {
@@ -68,6 +83,9 @@ impl Plan {
             added: if gas_import.is_some() { 2 } else { 1 },
             defined: count(scan.functions.len())?,
             gas_import,
+            copies: copy::find(scan, rules),
+            asyncify,
+            lowered: lowered(scan, rules),
             too_deep: imported,
             out_of_gas: imported + 1,
             depth: globals,
@@ -87,7 +105,10 @@ impl Plan {
     pub(super) fn callee(&mut self, index: u32) -> u32 {
         match self.gas_import {
             Some((import, ty)) if import == index => self.helper(Helper::UseGas(ty)),
-            _ => self.function(index),
+            _ => match self.copies.iter().find(|(import, _)| *import == index) {
+                Some((_, ty)) => self.helper(Helper::Copy(*ty)),
+                None => self.function(index),
+            },
         }
     }
 
@@ -98,7 +119,7 @@ impl Plan {
             self.helpers.push(helper);
             self.helpers.len() - 1
         });
-        // There are at most fourteen kinds of helpers.
+        // There are at most sixteen kinds of helpers.
         let position = u32::try_from(position).unwrap_or(u32::MAX);
         (self.imported + self.added + self.defined).saturating_add(position)
     }
@@ -110,6 +131,7 @@ impl Helper {
         let one = |params: &[ValType], result: ValType| Signature::of(params, &[result]);
         match self {
             Self::UseGas(ty) => Signature::of(&[ty], &[]),
+            Self::Copy(ty) => Signature::of(&[ty, ty, ty], &[]),
             Self::Operands(lanes) | Self::Max(lanes) => {
                 let ty = lanes.ty();
                 if lanes.vector() { one(&[ty, ty, ty], ty) } else { one(&[ty, ty], ty) }
@@ -119,6 +141,17 @@ impl Helper {
                 if lanes.vector() { one(&[from, ty], ty) } else { one(&[from], ty) }
             }
         }
+    }
+}
+
+/// Whether the memory gets 32-bit addresses.
+fn lowered(scan: &Scan<'_>, rules: &Rules) -> bool {
+    let Some(memory) = scan.memory.filter(|memory| memory.memory64) else { return false };
+    match rules.lower {
+        Lower::Never => false,
+        Lower::Bounded => memory.maximum.is_some_and(|most| most <= lower::PAGES),
+        #[cfg(test)]
+        Lower::Always => memory.initial <= lower::PAGES,
     }
 }
 

@@ -10,6 +10,9 @@ const RULES: Rules = Rules {
     memory64: false,
     gas: true,
     max_initial_pages: 100,
+    direct_waits: false,
+    lower: Lower::Never,
+    copies: &[],
 };
 
 fn build(text: &str) -> Vec<u8> {

@@ -17,7 +17,7 @@ mod spectest;
 mod values;
 
 use crate::engine::{EngineKind, RUN_STACK_BYTES, engine};
-use crate::rewrite::Nan;
+use crate::rewrite::{Lower, Nan};
 use mount::Mount;
 use report::{Report, Skips};
 use script::{Log, Outcome};
@@ -125,8 +125,9 @@ fn every_suite_is_run_or_off() {
 
 /// Every directive that the rewriter lets through holds, and outcomes, results and fuel are those of every
 /// other compiler, to the bit: counted depth ends a recursion, never the native stack.
-fn rewritten(nan: Nan) {
-    let mounts = EngineKind::ALL.map(|kind| Mount::rewriting(engine(kind, false).unwrap(), nan));
+fn rewritten(nan: Nan, lower: Lower) {
+    let mount = |kind| Mount::rewriting(engine(kind, false).unwrap(), nan, lower);
+    let mounts = EngineKind::ALL.map(mount);
     let lines: &[_] = if nan == Nan::Canonical { skips::CANONICAL_LINES } else { &[] };
     let mut report = Report::new(Skips { off: &[], lines });
     for file in files() {
@@ -136,18 +137,18 @@ fn rewritten(nan: Nan) {
             assert!(first == other, "{} differs between engines", name(&file));
         }
     }
-    report.finish(&format!("rewritten, {nan:?}"));
+    report.finish(&format!("rewritten, {nan:?}, {lower:?}"));
     assert!(report.passed > PASSED_REWRITTEN, "{} passed", report.passed);
 }
 
 #[test]
 fn rewritten_with_canonical_nans_it_passes_alike_on_all_engines() {
-    rewritten(Nan::Canonical);
+    rewritten(Nan::Canonical, Lower::Never);
 }
 
 #[test]
 fn rewritten_with_legacy_nans_it_passes_alike_on_all_engines() {
-    rewritten(Nan::X86Legacy);
+    rewritten(Nan::X86Legacy, Lower::Always);
 }
 
 /// Directives that must not pass, after one that does.
@@ -178,7 +179,9 @@ const WRONG: &str = r#"
 #[test]
 fn what_is_wrong_fails() {
     let engine = engine(EngineKind::Speed, false).unwrap();
-    for mount in [Mount::plain(engine.clone()), Mount::rewriting(engine, Nan::Canonical)] {
+    for mount in
+        [Mount::plain(engine.clone()), Mount::rewriting(engine, Nan::Canonical, Lower::Never)]
+    {
         let steps = run(&mount, WRONG).steps;
         assert_eq!(steps[0].outcome, Outcome::Passed);
         for step in &steps[1..] {

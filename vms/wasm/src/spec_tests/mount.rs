@@ -1,7 +1,7 @@
 //! How a script's module becomes an instance: as it is, or rewritten as a reader does it.
 
 use crate::limits::{DEPTH_UNITS, INITIAL_PAGES};
-use crate::rewrite::{self, Facts, Nan, RewriteError, Rewritten, Rules, ValType};
+use crate::rewrite::{self, Facts, Lower, Nan, RewriteError, Rewritten, Rules, ValType};
 use drivebay_disk::RefusalCode;
 use std::fmt;
 use wasmparser::{Parser, Payload, TypeRef};
@@ -71,11 +71,14 @@ impl fmt::Display for TooDeep {
 
 impl std::error::Error for TooDeep {}
 
+/// How modules are rewritten: bits of NaNs, exceptions, addresses.
+type Way = (Nan, bool, Lower);
+
 /// The way modules are taken.
 pub(super) struct Mount {
     engine: Engine,
     /// Rewritten with these NaNs and exceptions; otherwise left as they are.
-    rewrite: Option<(Nan, bool)>,
+    rewrite: Option<Way>,
 }
 
 /// A module that can be instantiated.
@@ -91,13 +94,13 @@ impl Mount {
     }
 
     /// Modules rewritten.
-    pub(super) fn rewriting(engine: Engine, nan: Nan) -> Self {
-        Self { engine, rewrite: Some((nan, false)) }
+    pub(super) fn rewriting(engine: Engine, nan: Nan, lower: Lower) -> Self {
+        Self { engine, rewrite: Some((nan, false, lower)) }
     }
 
     /// The bits that NaNs are held to.
     pub(super) fn nan(&self) -> Option<Nan> {
-        self.rewrite.map(|(nan, _)| nan)
+        self.rewrite.map(|(nan, ..)| nan)
     }
 
     /// A store with all the fuel there is.
@@ -109,13 +112,13 @@ impl Mount {
 
     /// Compiles a module.
     pub(super) fn prepare(&self, bytes: &[u8]) -> Result<Prepared, Stopped> {
-        let Some((nan, eh)) = self.rewrite else {
+        let Some(way) = self.rewrite else {
             let module = Module::new(&self.engine, bytes);
             let module = module.map_err(|error| Stopped::Invalid(format!("{error:?}")))?;
             return Ok(Prepared { module, facts: None });
         };
         let bytes = with_memory(bytes);
-        let found = rewritten(&bytes, nan, eh);
+        let found = rewritten(&bytes, way);
         if let Err(Stopped::Invalid(why)) = found {
             // Only a proposal that is off may be the reason.
             return Err(match Module::validate(&self.engine, &bytes) {
@@ -132,8 +135,8 @@ impl Mount {
 
     /// Has to fail: the module is not valid.
     pub(super) fn reject(&self, bytes: &[u8]) -> Result<(), Stopped> {
-        let Some((nan, eh)) = self.rewrite else { return self.prepare(bytes).map(drop) };
-        rewritten(bytes, nan, eh).map(drop)
+        let Some(way) = self.rewrite else { return self.prepare(bytes).map(drop) };
+        rewritten(bytes, way).map(drop)
     }
 
     /// Instantiates a module as far as its start function has run. The new instance's counter of depth
@@ -170,13 +173,16 @@ impl Mount {
 }
 
 /// A module through the rewriter, with the width of address that it has.
-fn rewritten(bytes: &[u8], nan: Nan, allow_legacy_eh: bool) -> Result<Rewritten, Stopped> {
+fn rewritten(bytes: &[u8], (nan, allow_legacy_eh, lower): Way) -> Result<Rewritten, Stopped> {
     let rules = Rules {
         nan,
         allow_legacy_eh,
         memory64: wide(bytes),
         gas: false,
         max_initial_pages: INITIAL_PAGES,
+        direct_waits: false,
+        lower,
+        copies: &[],
     };
     match rewrite::rewrite(bytes, &rules) {
         Ok(rewritten) => Ok(rewritten),

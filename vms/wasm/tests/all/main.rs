@@ -12,6 +12,7 @@ mod hard_guests;
 mod hostile;
 mod logs;
 mod real;
+mod rewriting;
 mod roles;
 
 use drivebay_conformance::laws;
@@ -48,5 +49,6 @@ fn main() {
     trials.extend(hard_bounds::trials());
     trials.extend(hostile::trials());
     trials.extend(logs::trials());
+    trials.extend(rewriting::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

@@ -1,0 +1,182 @@
+//! Messages on a drive, against the bare call of the same code: CPU time of this thread, medians.
+//!
+//! `cargo bench -p drivebay-wasm --bench wasm -- WORKLOAD.json MODULE.wasm FORMAT [key=value …]` prints one line of
+//! JSON for every step of the workload. Keys: `limit` (messages of a step at most), `road` (`bare`, `drive`,
+//! `root`), `pages` (raise the module's declared memory maximum to so many pages). `benches/run` calls it.
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench")]
+
+mod clock;
+mod module;
+mod workload;
+
+use clock::cpu;
+use drivebay_disk::testing::NoHost;
+use drivebay_disk::{
+    DiskReader, Drive, Frozen, Limits, Mode, Module, NoArtifacts, Output, Process, Ran, Reply,
+};
+use drivebay_wasm::{Bare, EngineKind, WasmReader};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use workload::{Step, Workload};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let [workload, module, format, options @ ..] = args.as_slice() else {
+        println!(
+            "usage: wasm WORKLOAD.json MODULE.wasm FORMAT [limit=N] [road=bare|drive|root] [pages=N]"
+        );
+        return;
+    };
+    let options: BTreeMap<&str, &str> =
+        options.iter().filter_map(|option| option.split_once('=')).collect();
+    let number = |key| options.get(key).and_then(|text| text.parse::<u64>().ok());
+    let workload = Workload::load(workload, number("limit"));
+    let mut bytes = std::fs::read(module).unwrap();
+    if let Some(pages) = number("pages") {
+        bytes = module::with_memory_maximum(&bytes, pages);
+    }
+    let module = Module::new(bytes, format.as_str(), Vec::new());
+    let road = options.get("road").copied().unwrap_or("drive");
+    let mut road: Box<dyn Road> = match road {
+        "bare" => Box::new(BareRoad::new(&module)),
+        "root" => Box::new(DriveRoad::new(&module, true)),
+        _ => Box::new(DriveRoad::new(&module, false)),
+    };
+    run(&workload, road.as_mut());
+}
+
+/// A way to evaluate messages.
+trait Road {
+    fn name(&self) -> &'static str;
+    /// Evaluates one; bytes of its answer, roughly.
+    fn message(&mut self, workload: &Workload, at: usize, dry: bool) -> usize;
+    /// After each message, what a host does that serves reads meanwhile.
+    fn rest(&mut self) {}
+}
+
+fn run(workload: &Workload, road: &mut dyn Road) {
+    for step in &workload.steps {
+        let Step { label, dry, range, .. } = step;
+        let mut times = Vec::new();
+        let mut answered = 0;
+        for at in range.clone() {
+            let start = cpu();
+            answered += road.message(workload, at, *dry);
+            if !dry {
+                road.rest();
+            }
+            times.push(cpu() - start);
+        }
+        let total: u64 = times.iter().sum();
+        times.sort_unstable();
+        let median = times.get(times.len() / 2).copied().unwrap_or(0);
+        println!(
+            "{{\"workload\":\"{}\",\"road\":\"{}\",\"step\":\"{label}\",\"n\":{},\"median_us\":{:.1},\"mean_us\":{:.1},\"answered\":{answered},\"rss_mb\":{}}}",
+            workload.name,
+            road.name(),
+            times.len(),
+            median as f64 / 1e3,
+            total as f64 / 1e3 / times.len().max(1) as f64,
+            clock::resident_mb(),
+        );
+    }
+}
+
+fn limits(reader: &WasmReader, module: &Module) -> Limits {
+    reader.limits(module, &Process::default())
+}
+
+struct BareRoad {
+    guest: Bare,
+    limits: Limits,
+}
+
+impl BareRoad {
+    fn new(module: &Module) -> Self {
+        let reader = WasmReader::new(EngineKind::Speed).unwrap();
+        let guest = reader.bare(module).unwrap_or_else(|error| panic!("{error}"));
+        Self { guest, limits: limits(&reader, module) }
+    }
+}
+
+impl Road for BareRoad {
+    fn name(&self) -> &'static str {
+        "bare"
+    }
+
+    fn message(&mut self, workload: &Workload, at: usize, _: bool) -> usize {
+        let call = workload.call(at, Mode::Scheduled);
+        self.guest.call(&call, &self.limits, Arc::new(NoHost)).unwrap()
+    }
+}
+
+struct DriveRoad {
+    drive: Option<Box<dyn Drive>>,
+    frozen: Option<Arc<dyn Frozen>>,
+    /// The drive of the last dry-run, which serves the next one at the same state.
+    window: Option<Box<dyn Drive>>,
+    limits: Limits,
+    root: bool,
+}
+
+impl DriveRoad {
+    fn new(module: &Module, root: bool) -> Self {
+        let reader = WasmReader::new(EngineKind::Speed).unwrap();
+        let disk = reader.read(module, &NoArtifacts).unwrap_or_else(|error| panic!("{error}"));
+        let drive = Arc::clone(&disk).mount(disk.blank()).unwrap_or_else(|error| panic!("{error}"));
+        let limits = limits(&reader, module);
+        Self { drive: Some(drive), frozen: None, window: None, limits, root }
+    }
+}
+
+impl Road for DriveRoad {
+    fn name(&self) -> &'static str {
+        if self.root { "root" } else { "drive" }
+    }
+
+    fn message(&mut self, workload: &Workload, at: usize, dry: bool) -> usize {
+        let mode = if dry { Mode::DryRun } else { Mode::Scheduled };
+        let call = workload.call(at, mode);
+        let drive = if dry {
+            // The worst case: every read comes at a new state.
+            self.frozen.as_ref().unwrap().thaw().unwrap()
+        } else {
+            self.frozen = None;
+            self.window = None;
+            self.drive.take().unwrap()
+        };
+        let ran = drive.run(call, &self.limits, Arc::new(NoHost));
+        match ran.unwrap_or_else(|failure| panic!("{}", failure.error)) {
+            Ran::Done { drive, reply, .. } => {
+                self.drive = Some(drive);
+                answer(&reply)
+            }
+            Ran::Faulted { drive, .. } => {
+                self.drive = drive;
+                0
+            }
+            Ran::Dry { drive, reply, .. } => {
+                self.window = drive;
+                answer(&reply)
+            }
+        }
+    }
+
+    fn rest(&mut self) {
+        let frozen = self.drive.as_mut().unwrap().freeze().unwrap();
+        if self.root {
+            std::hint::black_box(frozen.image().unwrap().root());
+        }
+        self.frozen = Some(frozen);
+    }
+}
+
+/// Bytes of the answer's output.
+fn answer(reply: &Reply) -> usize {
+    match &reply.output {
+        Output::Absent => 0,
+        Output::Json(json) => json.as_str().len(),
+        Output::Text(text) => text.len(),
+        Output::Raw(bytes) => bytes.len(),
+    }
+}
