@@ -145,15 +145,9 @@ fn recursive(locals: usize) -> Module {
 }
 
 /// Message 0 is the process itself; each other is an Eval.
-<<<<<<< HEAD
-fn eval(nonce: u32, code: &str) -> Arc<Call> {
+pub(crate) fn eval(nonce: u32, code: &str) -> Arc<Call> {
     let message = if nonce == 0 { aos::birth() } else { aos::message(nonce, "Eval", code) };
     let json = WireJson { message: message.into(), env: aos::env().into() };
-=======
-pub(crate) fn eval(nonce: u32, code: &str) -> Arc<Call> {
-    let message = if nonce == 0 { real::birth() } else { real::message(nonce, "Eval", code) };
-    let json = WireJson { message: message.into(), env: real::env().into() };
->>>>>>> dce032a (Make modules faster when they are read; map thawed drives; a bench against the reference's loader)
     let base = call(u64::from(nonce)).build();
     Arc::new(Call { json, seed: Digest::of(&nonce.to_le_bytes()).0, ..(*base).clone() })
 }
