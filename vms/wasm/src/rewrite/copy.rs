@@ -18,7 +18,7 @@ pub(super) type CopyImport = (u32, ValType);
 pub(super) fn find(scan: &Scan<'_>, rules: &Rules) -> Vec<CopyImport> {
     let mut found = Vec::new();
     for (index, (module, name, ty)) in (0u32..).zip(&scan.imports) {
-        let named = rules.copies.iter().any(|known| *known == (*module, *name));
+        let named = rules.copies.contains(&(*module, *name));
         let ty = if named { parameter(scan.types.get(*ty)) } else { None };
         let Some(ty) = ty else { continue };
         if gas::only_called(scan, index) {
