@@ -32,6 +32,7 @@ pub mod http;
 pub mod item;
 pub mod mu;
 pub mod net;
+pub mod observe;
 pub mod store;
 pub mod su;
 pub mod wire;

@@ -4,6 +4,7 @@ mod artifact;
 mod assign;
 mod certify;
 mod client;
+mod config;
 mod console;
 mod dry_run;
 mod error;
@@ -29,6 +30,8 @@ mod statetest;
 mod store;
 mod tame;
 mod trace;
+mod units;
+mod up;
 mod wallet;
 
 use crate::{
@@ -51,6 +54,7 @@ Examples:
   drivebay run process.wasm                      (in a terminal: a REPL)
   drivebay run Token.json --call 'transfer(address,uint256)' 0x… 5
   drivebay image save state.image --process ID
+  drivebay up                                    (a whole ao on this machine)
 
 Exit codes:
   0  done
@@ -91,6 +95,12 @@ enum Command {
     Monitor(monitor::Args),
     Trace(trace::Args),
     Console(console::Args),
+    Up(up::Args),
+    Gateway(up::UnitArgs),
+    Mu(up::UnitArgs),
+    Su(up::UnitArgs),
+    Cu(up::UnitArgs),
+    Config(config::Args),
 }
 
 /// What every command is given.
@@ -123,7 +133,8 @@ fn run_line(
     };
     let cli = Cli::from_arg_matches(&matches)?;
     let config = Config::resolve(cli.choices)?;
-    let app = App { readers: readers(config.engine)?, config, make: Box::new(readers) };
+    let read = readers(config.engine)?.only(&config.units.readers)?;
+    let app = App { readers: read, config, make: Box::new(readers) };
     match cli.command {
         Command::Inspect(args) => inspect::run(&app, &args),
         Command::Run(mut args) => {
@@ -147,6 +158,12 @@ fn run_line(
         Command::Monitor(args) => monitor::run(&app, &args),
         Command::Trace(args) => trace::run(&app, &args),
         Command::Console(args) => console::run(&app, &args),
+        Command::Up(args) => up::run(app, &args),
+        Command::Gateway(args) => up::run_one(app, &args, units::Which::GATEWAY),
+        Command::Mu(args) => up::run_one(app, &args, units::Which::MU),
+        Command::Su(args) => up::run_one(app, &args, units::Which::SU),
+        Command::Cu(args) => up::run_one(app, &args, units::Which::CU),
+        Command::Config(args) => config::run(&app, &args),
     }
 }
 

@@ -99,6 +99,22 @@ pub(crate) fn default_tags(format: &FormatName) -> Vec<Tag> {
     ]
 }
 
+/// The tags of a module to publish: what is typed goes before what is usual.
+pub(crate) fn published_tags(module: &Module, typed: &[Tag]) -> Vec<Tag> {
+    let (format, mut tags) = (&module.format, module.tags.clone());
+    // Units of the network refuse a module of these formats without limits.
+    if format.as_str().contains("emscripten") {
+        tags.push(Tag::new("Memory-Limit", "1-gb"));
+        tags.push(Tag::new("Compute-Limit", "9000000000000"));
+    }
+    if format.as_str().starts_with("wasm") {
+        tags.push(Tag::new("Content-Type", "application/wasm"));
+    }
+    tags.retain(|tag| typed.iter().all(|other| other.name != tag.name));
+    tags.extend_from_slice(typed);
+    tags
+}
+
 /// The reader of a module's format; it was looked up when the format was chosen.
 pub(crate) fn reader<'a>(
     readers: &'a Readers,

@@ -47,7 +47,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     let bytes = module::read_bytes(&args.module)?;
     let (format, contract) = (args.format.as_deref(), args.contract.as_deref());
     let module = module::module_of(&app.readers, bytes, format, contract)?;
-    let module = Module { tags: tags(&module, &args.tags), ..module };
+    let module = Module { tags: module::published_tags(&module, &args.tags), ..module };
     check(app, &module)?;
     let client = Client::new(app, &args.units)?;
     // No anchor: where a wallet signs without chance, the same module has the same id.
@@ -64,20 +64,4 @@ fn check(app: &App, module: &Module) -> anyhow::Result<()> {
         Err(ReadError::Refused(refusal)) => Err(refused(refusal)),
         Err(ReadError::Host(error)) => Err(CuError::Host(error).into()),
     }
-}
-
-/// What is typed goes before what is usual.
-fn tags(module: &Module, typed: &[Tag]) -> Vec<Tag> {
-    let (format, mut tags) = (&module.format, module.tags.clone());
-    // Units of the network refuse a module of these formats without limits.
-    if format.as_str().contains("emscripten") {
-        tags.push(Tag::new("Memory-Limit", "1-gb"));
-        tags.push(Tag::new("Compute-Limit", "9000000000000"));
-    }
-    if format.as_str().starts_with("wasm") {
-        tags.push(Tag::new("Content-Type", "application/wasm"));
-    }
-    tags.retain(|tag| typed.iter().all(|other| other.name != tag.name));
-    tags.extend_from_slice(typed);
-    tags
 }

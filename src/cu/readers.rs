@@ -1,6 +1,6 @@
 //! Which virtual machine reads which format. The only place where the machines are named.
 
-use crate::disk::{DiskReader, Format, FormatName, HostError, Module, Refusal};
+use crate::disk::{DiskReader, Format, FormatName, HostError, Module, Refusal, RefusalCode};
 use drivebay_conformance::Proof;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,6 +17,9 @@ const SOLIDITY: &[u8] = &[0x60, 0x80, 0x60, 0x40, 0x52];
 pub fn abi_lines(json: &str) -> Result<String, String> {
     drivebay_evm::Abi::parse(json).map(|abi| abi.to_lines()).map_err(|error| error.to_string())
 }
+
+/// Readers that a config may name though a program is built without them.
+const STOCK: [&str; 3] = ["wasm", "evm", "lua"];
 
 /// How wasm is made to run. Changes how fast a result comes, never the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
@@ -36,6 +39,8 @@ pub enum Engine {
 pub struct Readers {
     readers: Vec<(Arc<dyn DiskReader>, Option<Proof>)>,
     by_format: BTreeMap<FormatName, usize>,
+    /// Formats whose reader an operator turned off, with the setting that did.
+    off: BTreeMap<FormatName, String>,
 }
 
 /// Why this set of readers cannot start.
@@ -54,6 +59,14 @@ pub enum ReadersError {
     /// A machine could not be made.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// A setting names no reader.
+    #[error("readers.{name} names no reader of this program; its readers are {known}")]
+    Unknown {
+        /// What the setting names.
+        name: String,
+        /// The readers.
+        known: String,
+    },
 }
 
 impl Readers {
@@ -102,6 +115,49 @@ impl Readers {
     /// The readers that can be certified, with what they brought for it.
     pub fn certifiable(&self) -> impl Iterator<Item = (&Arc<dyn DiskReader>, Option<Proof>)> {
         self.readers.iter().map(|(reader, proof)| (reader, *proof))
+    }
+
+    /// These, without the ones that `chosen` turns off, by short name: `wasm` is `drivebay-wasm`. The stock
+    /// names may be turned off or on where a program has no such reader.
+    pub fn only(mut self, chosen: &BTreeMap<String, bool>) -> Result<Self, ReadersError> {
+        for (name, is_on) in chosen {
+            let full = format!("drivebay-{name}");
+            let is_it = |(reader, _): &(Arc<dyn DiskReader>, Option<Proof>)| {
+                [name.as_str(), &full].contains(&reader.id().name)
+            };
+            let Some(index) = self.readers.iter().position(is_it) else {
+                if STOCK.contains(&name.as_str()) {
+                    continue;
+                }
+                let known: Vec<_> =
+                    self.readers.iter().map(|(reader, _)| reader.id().name).collect();
+                return Err(ReadersError::Unknown { name: name.clone(), known: known.join(", ") });
+            };
+            if !is_on {
+                let off = self.by_format.extract_if(.., |_, at| *at == index);
+                let why = format!("{full}, which readers.{name} = false turns off");
+                self.off.extend(off.map(|(format, _)| (format, why.clone())));
+            }
+        }
+        Ok(self)
+    }
+
+    /// What to tell who asks for a format that no reader here reads.
+    pub fn refusal(&self, what: &str, format: &FormatName) -> Refusal {
+        let note = match self.off.get(format) {
+            Some(why) => format!(
+                "{what} has the format {format}. It is read by {why} on this unit: ask its operator, or \
+                 another unit"
+            ),
+            None => {
+                let known: Vec<_> = self.by_format.keys().map(FormatName::to_string).collect();
+                format!(
+                    "{what} has the format {format}, which no reader here knows; the formats are {}",
+                    known.join(", ")
+                )
+            }
+        };
+        Refusal::new(RefusalCode::UnknownFormat, note)
     }
 
     /// The reader of a format, by its exact name.

@@ -2,7 +2,7 @@
 
 use super::{CuError, PublishedModule, Readers, lock};
 use crate::{
-    disk::{ArtifactStore, Disk, DiskReader, Limits, Module, Process, Refusal, RefusalCode},
+    disk::{ArtifactStore, Disk, DiskReader, Limits, Module, Process, Refusal},
     wire::ModuleInfo,
 };
 use std::{
@@ -88,15 +88,8 @@ impl Shelf {
     fn read(&self, published: PublishedModule) -> Result<Shelved, CuError> {
         let PublishedModule { info, module } = published;
         let Some(reader) = self.readers.get(&module.format) else {
-            let known: Vec<_> =
-                self.readers.formats().map(|format| format.name.to_string()).collect();
-            let note = format!(
-                "module {} has the format {}, which no reader here knows; the formats are {}",
-                info.id,
-                module.format,
-                known.join(", ")
-            );
-            return Err(CuError::Refused(Refusal::new(RefusalCode::UnknownFormat, note)));
+            let what = format!("module {}", info.id);
+            return Err(CuError::Refused(self.readers.refusal(&what, &module.format)));
         };
         let disk = reader.read(&module, &*self.artifacts)?;
         let (reader, module) = (Arc::clone(reader), Arc::new(module));

@@ -1,7 +1,9 @@
 //! How a unit reaches others: requests over a [`Transport`].
 
 mod gateway;
+mod su;
 mod transport;
 
 pub use gateway::{BlockTime, GatewayClient, GatewayClientError, Published, SchedulerLocation};
+pub use su::{SuClient, SuError, SuTime};
 pub use transport::{Http, InProcess, Request, Response, Transport, TransportError};

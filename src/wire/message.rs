@@ -97,6 +97,13 @@ impl Fields {
         }
     }
 
+    /// Takes `key` out.
+    pub fn remove(&mut self, key: &str) {
+        if let Some(at) = position(key) {
+            self.0.remove(&at);
+        }
+    }
+
     /// The tags.
     pub fn tags(&self) -> Vec<Tag> {
         self.get("Tags").and_then(Value::as_array).map_or_else(Vec::new, |tags| {

@@ -1,0 +1,118 @@
+//! Who may ask for what, and how often: an operator's lists and rates. They can change while the unit runs.
+
+use crate::{cu::Cu, http::Failure, wire::schedule::first};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+const WINDOW: Duration = Duration::from_secs(60);
+/// Callers that are remembered; beyond them all are counted anew.
+const CALLERS_MAX: usize = 100_000;
+
+/// An operator's lists. An empty list of what is allowed allows everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Processes, owners, modules and schedulers that alone are evaluated.
+    pub allow: Parties,
+    /// Those that are not.
+    pub deny: Parties,
+    /// Dry-runs a minute and caller; 0 for any number.
+    pub dry_runs_per_minute: u64,
+}
+
+/// Ids and addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parties {
+    /// Process ids.
+    pub processes: BTreeSet<String>,
+    /// Addresses of processes' owners.
+    pub owners: BTreeSet<String>,
+    /// Module ids.
+    pub modules: BTreeSet<String>,
+    /// Addresses of schedulers.
+    pub schedulers: BTreeSet<String>,
+}
+
+/// Holds callers to the lists.
+#[derive(Debug, Default)]
+pub struct Admission {
+    access: RwLock<Access>,
+    /// By caller: since when is counted, and how many there were.
+    callers: Mutex<HashMap<String, (Instant, u64)>>,
+}
+
+impl Admission {
+    /// With these lists.
+    pub fn new(access: Access) -> Self {
+        Self { access: RwLock::new(access), callers: Mutex::default() }
+    }
+
+    /// From now on, other lists.
+    pub fn replace(&self, access: Access) {
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = access;
+    }
+
+    fn access(&self) -> Access {
+        self.access.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a process may be evaluated here.
+    pub(super) async fn admit(&self, cu: &Cu, process: &str) -> Result<(), Failure> {
+        let access = self.access();
+        let denied = || Failure::forbidden(format!("Access denied for process {process}"));
+        if access.deny.processes.contains(process) {
+            return Err(denied());
+        }
+        // A listed process needs no look at whose it is.
+        let listed = access.allow.processes.contains(process);
+        let narrow = access.allow != Parties::default() && !listed;
+        let looks = |parties: &Parties| {
+            !(parties.owners.is_empty()
+                && parties.modules.is_empty()
+                && parties.schedulers.is_empty())
+        };
+        if narrow && !looks(&access.allow) {
+            return Err(denied());
+        }
+        if !narrow && !looks(&access.deny) {
+            return Ok(());
+        }
+        let definition = cu.process(process).await?;
+        let process = &definition.process;
+        let scheduler = first(&process.tags, "Scheduler").unwrap_or_default();
+        let among = |parties: &Parties| {
+            parties.owners.contains(&process.owner)
+                || parties.modules.contains(&process.module)
+                || parties.schedulers.contains(scheduler)
+        };
+        match among(&access.deny) || (narrow && !among(&access.allow)) {
+            true => Err(denied()),
+            false => Ok(()),
+        }
+    }
+
+    /// Counts a dry-run of a caller, and refuses one too many.
+    pub(super) fn allow_dry_run(&self, caller: String) -> Result<(), Failure> {
+        let most = self.access().dry_runs_per_minute;
+        if most == 0 {
+            return Ok(());
+        }
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if callers.len() >= CALLERS_MAX {
+            callers.clear();
+        }
+        let now = Instant::now();
+        let (since, count) = callers.entry(caller).or_insert((now, 0));
+        if now.duration_since(*since) >= WINDOW {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count > most {
+            let left = WINDOW.saturating_sub(now.duration_since(*since)).as_secs() + 1;
+            return Err(Failure::limited("Rate limit exceeded", u32::try_from(left).unwrap_or(60)));
+        }
+        Ok(())
+    }
+}
