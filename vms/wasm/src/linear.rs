@@ -26,8 +26,9 @@ const WORTH_A_LIST: usize = 4;
 /// Regions that one scan can list before it goes on.
 const REGIONS: usize = 256;
 
-/// Times in a row that most pages were written, after which watching stops.
-const USELESS: u32 = 3;
+/// Times in a row that most pages were written, after which watching stops. More than a young process needs to
+/// grow.
+const USELESS: u32 = 16;
 /// Times that all pages are compared before the kernel is asked again.
 const REST: u32 = 64;
 
