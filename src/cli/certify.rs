@@ -6,7 +6,7 @@ mod play;
 mod whole;
 
 use super::{
-    App,
+    App, certify_lua,
     error::{Exit, usage},
     module,
     progress::Progress,
@@ -39,6 +39,7 @@ Examples:
   drivebay certify golden conformance/golden/cases --modules modules/aos --restored
   drivebay certify golden conformance/golden/cases --modules modules/aos --engine pulley
   drivebay certify statetest ethereum-tests/GeneralStateTests --json
+  drivebay certify lua lua-5.3.4-tests
 
 Ends with 1 if anything that is held differs: a law, a transcript from the one recorded, a case in a way
 that is not named. What cannot be tried is skipped, with the reason, and counted as such.";
@@ -60,6 +61,7 @@ enum Suite {
     Fuzz(fuzz::Fuzz),
     Matrix(matrix::Matrix),
     Play(play::Play),
+    Lua(certify_lua::Args),
 }
 
 /// Replay recorded cases, and compare replies and memories with those of the reference
@@ -98,6 +100,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
         Some(Suite::Fuzz(fuzz)) => fuzz.run(app),
         Some(Suite::Matrix(matrix)) => matrix.run(app),
         Some(Suite::Play(play)) => play.run(app),
+        Some(Suite::Lua(lua)) => lua.run(app),
     }
 }
 

@@ -58,7 +58,8 @@ struct Found {
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     let bytes = module::read_bytes(&args.module)?;
     let (format, contract) = (args.format.as_deref(), args.contract.as_deref());
-    let found = look(app, module::module_of(&app.readers, bytes, format, contract)?)?;
+    let found =
+        look(app, module::module_of(&app.readers, (bytes, &args.module), format, contract)?)?;
     if args.json {
         writeln!(io::stdout(), "{}", json(&found))?;
     } else {

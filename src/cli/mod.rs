@@ -3,6 +3,7 @@
 mod artifact;
 mod assign;
 mod certify;
+mod certify_lua;
 mod client;
 mod config;
 mod console;

@@ -15,6 +15,7 @@ use crate::{
 };
 use anyhow::Context;
 use std::{
+    fs,
     io::{self, Read, Write},
     path::Path,
     sync::Arc,
@@ -23,8 +24,11 @@ use std::{
 /// The most bytes of a module's file. The largest published module has 3 MB.
 const MODULE_BYTES_MAX: u64 = 512 << 20;
 
-/// Reads a module's bytes.
+/// Reads a module's bytes. A folder is a bundle of the Lua files in it.
 pub(crate) fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if path.is_dir() {
+        return bundle(path);
+    }
     let mut bytes = Vec::new();
     files::open(path, "module")?
         .take(MODULE_BYTES_MAX + 1)
@@ -36,10 +40,35 @@ pub(crate) fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// All Lua files under a folder, under their names from there.
+fn bundle(folder: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let entries =
+            fs::read_dir(&next).with_context(|| format!("cannot list {}", next.display()))?;
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot list {}", next.display()))?.path();
+            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "lua") {
+                let text = fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read {} as text", path.display()))?;
+                files.push((name.replace('\\', "/"), text));
+            }
+        }
+    }
+    if files.is_empty() {
+        return Err(usage(format!("{} is a folder without Lua files", folder.display())));
+    }
+    Ok(Readers::bundle(files).into_bytes())
+}
+
 /// The format to read `bytes` in: the one asked for, else the one that the bytes show.
 pub(crate) fn format_of(
     readers: &Readers,
-    bytes: &[u8],
+    (bytes, file): (&[u8], &Path),
     asked: Option<&str>,
 ) -> anyhow::Result<FormatName> {
     let known = || {
@@ -56,12 +85,12 @@ pub(crate) fn format_of(
             ))),
         };
     }
-    readers.detect(bytes).ok_or_else(|| {
+    readers.detect(bytes, file).ok_or_else(|| {
         let what = if bytes.starts_with(b"\0asm") {
             "this is WebAssembly, but its imports and exports fit no ao format"
         } else {
             "this is neither WebAssembly (it does not begin with \\0asm) nor what Ethereum's compilers \
-             write"
+             write, nor a .lua file or a folder of them"
         };
         let note = format!("{what}; say what it is with --format, one of: {}", known());
         refused(Refusal::new(RefusalCode::UnknownFormat, note))
@@ -72,16 +101,20 @@ pub(crate) fn format_of(
 /// those that a publisher would give it.
 pub(crate) fn module_of(
     readers: &Readers,
-    bytes: Vec<u8>,
+    (bytes, file): (Vec<u8>, &Path),
     format: Option<&str>,
     contract: Option<&str>,
 ) -> anyhow::Result<Module> {
-    let Some(artifact) = artifact::take(&bytes, contract)? else {
-        let format = format_of(readers, &bytes, format)?;
+    // A bundle of Lua is JSON too, but no compiler's output.
+    let is_lua = format.map_or_else(|| readers.detect(&[], file), |name| Some(name.into()))
+        == Some(Readers::lua());
+    let artifact = if is_lua { None } else { artifact::take(&bytes, contract)? };
+    let Some(artifact) = artifact else {
+        let format = format_of(readers, (&bytes, file), format)?;
         let tags = default_tags(&format);
         return Ok(Module::new(bytes, format, tags));
     };
-    let format = format_of(readers, &[], Some(format.unwrap_or(EVM_FORMAT)))?;
+    let format = format_of(readers, (&[], file), Some(format.unwrap_or(EVM_FORMAT)))?;
     let mut tags = default_tags(&format);
     tags.extend(artifact.tags);
     Ok(Module::new(artifact.code, format, tags))

@@ -118,10 +118,16 @@ pub(crate) fn fault(step: &Step) {
     }
 }
 
-/// The same in brackets, where the guest has no words of its own.
+/// The same in brackets, where the guest has no words of its own; where we have more to say than it, that.
 fn remark(step: &Step) -> String {
-    let silent = step.evaluated.fault.as_ref().filter(|fault| fault.payload.is_empty());
-    silent.map(note).unwrap_or_default()
+    let Some(fault) = &step.evaluated.fault else { return String::new() };
+    if fault.payload.is_empty() {
+        return note(fault);
+    }
+    let said = step.evaluated.reply.error.as_ref().map(Json::value);
+    let rest = fault.note.as_str().strip_prefix(text_of(said.as_ref()).as_str());
+    let rest = rest.filter(|rest| rest.starts_with('\n'));
+    rest.map(|rest| tame(rest, false)).unwrap_or_default()
 }
 
 fn note(fault: &Fault) -> String {

@@ -46,7 +46,7 @@ pub(crate) struct Args {
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     let bytes = module::read_bytes(&args.module)?;
     let (format, contract) = (args.format.as_deref(), args.contract.as_deref());
-    let module = module::module_of(&app.readers, bytes, format, contract)?;
+    let module = module::module_of(&app.readers, (bytes, &args.module), format, contract)?;
     let module = Module { tags: module::published_tags(&module, &args.tags), ..module };
     check(app, &module)?;
     let client = Client::new(app, &args.units)?;

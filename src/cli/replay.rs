@@ -86,7 +86,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     let log = read_log(&text)?;
     drop(text);
     let bytes = read_bytes(&args.module)?;
-    let format = format_of(&app.readers, &bytes, args.format.as_deref())?;
+    let format = format_of(&app.readers, (&bytes, &args.module), args.format.as_deref())?;
     let module = Module::new(bytes, format, log.module.tags.clone());
     let (process, last) = (log.process.id.clone(), log.last_slot());
     let Some(last) = last else {

@@ -284,7 +284,12 @@ fn hold(
 
 fn module_of(app: &App, args: &ProcessArgs) -> anyhow::Result<Module> {
     let bytes = module::read_bytes(&args.module)?;
-    module::module_of(&app.readers, bytes, args.format.as_deref(), args.contract.as_deref())
+    module::module_of(
+        &app.readers,
+        (bytes, &args.module),
+        args.format.as_deref(),
+        args.contract.as_deref(),
+    )
 }
 
 fn process_id(args: &ProcessArgs, module: &Module) -> String {

@@ -2,7 +2,7 @@
 
 use crate::disk::{DiskReader, Format, FormatName, HostError, Module, Refusal, RefusalCode};
 use drivebay_conformance::Proof;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 pub use drivebay_wasm::Inspection;
 
@@ -178,11 +178,25 @@ impl Readers {
         self.all().flat_map(|reader| reader.formats())
     }
 
-    /// The format that a bare file is of, where its bytes tell.
-    pub fn detect(&self, bytes: &[u8]) -> Option<FormatName> {
+    /// The format that a bare file is of, where its bytes or the end of its name tell.
+    pub fn detect(&self, bytes: &[u8], file: &Path) -> Option<FormatName> {
+        let by_name = || {
+            let is_lua = file.extension().is_some_and(|end| end == "lua") || file.is_dir();
+            is_lua.then(Self::lua)
+        };
         let evm = || bytes.starts_with(SOLIDITY).then(|| FormatName::from(EVM_FORMAT));
-        let format = drivebay_wasm::detect_format(bytes).or_else(evm);
-        format.filter(|format| self.get(format).is_some())
+        let found = drivebay_wasm::detect_format(bytes).or_else(evm).or_else(by_name);
+        found.filter(|format| self.get(format).is_some())
+    }
+
+    /// The format of Lua source.
+    pub fn lua() -> FormatName {
+        FormatName::from(drivebay_lua::FORMAT)
+    }
+
+    /// The module that a folder of Lua files is: names and texts.
+    pub fn bundle(files: Vec<(String, String)>) -> String {
+        drivebay_lua::bundle(files)
     }
 
     /// What is in a module, where it is wasm; `None` for other machines' modules.

@@ -21,7 +21,7 @@ pub(super) async fn publish(
         let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
         let bytes = module::read_bytes(&file)?;
         // What no reader here reads is nothing to publish.
-        let Some(format) = app.readers.detect(&bytes) else { continue };
+        let Some(format) = app.readers.detect(&bytes, &file) else { continue };
         let module = Module::new(bytes, format.clone(), module::default_tags(&format));
         let tags = module::published_tags(&module, &[Tag::new("Name", name.as_str())]);
         let item = wallet.sign(&Draft::new(None, tags, module.bytes))?;

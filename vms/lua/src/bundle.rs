@@ -1,7 +1,7 @@
 //! A module's files: one file of Lua, or a JSON object of names and texts.
 
 use crate::limits::{FILES, MODULE_BYTES};
-use drivebay_disk::json::Value;
+use drivebay_disk::json::{Json, Value};
 use drivebay_disk::{Module, Refusal, RefusalCode};
 
 /// What a lone file is called in error messages.
@@ -64,6 +64,13 @@ fn bundle(bytes: &[u8]) -> Result<Vec<File>, Refusal> {
     let program = files.remove(at);
     files.push(program);
     Ok(files)
+}
+
+/// The module that these names and texts are, in any order.
+pub(crate) fn write(mut files: Vec<(String, String)>) -> String {
+    files.sort();
+    let pairs = files.into_iter().map(|(name, text)| (name, Value::from(text)));
+    Json::from(Value::object(pairs)).as_str().to_owned()
 }
 
 #[cfg(test)]

@@ -15,3 +15,8 @@ mod reader;
 mod source;
 
 pub use reader::{FORMAT, LuaReader};
+
+/// The module that some named files of Lua are; one is called `main.lua` or `process.lua`.
+pub fn bundle(files: Vec<(String, String)>) -> String {
+    bundle::write(files)
+}

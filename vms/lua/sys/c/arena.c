@@ -15,6 +15,7 @@
 #endif
 
 #define PAGE ((size_t)4096)
+#define RETURNED ((size_t)4 << 20)
 #define SMALL 64    /* classes of 16 bytes each, up to 1 KiB */
 #define CLASSES (SMALL + 128)
 
@@ -208,9 +209,12 @@ void dbay_commit (dbay_arena *a) {
 /* Back to the last commit. */
 void dbay_rollback (dbay_arena *a) {
   size_t used = dbay_arenaused(a);
+  size_t kept = (a->committed + PAGE - 1) & ~(PAGE - 1);
   if (a->faults >= 0) {
-    if (written(a, used > a->committed ? used : a->committed, 1)) return;
-    distrust(a);
+    if (!written(a, used > a->committed ? used : a->committed, 1)) distrust(a);
   }
-  memcpy(a->live, a->copy, a->committed);
+  if (a->faults < 0) memcpy(a->live, a->copy, a->committed);
+  /* what a failed call took is given back to the machine */
+  if (used > kept + RETURNED)
+    madvise(a->live + kept, ((used + PAGE - 1) & ~(PAGE - 1)) - kept, MADV_DONTNEED);
 }

@@ -15,6 +15,7 @@ typedef struct Dec {
   const uint8_t *p, *end;
   const char *err;
   int nomemory;
+  uint64_t claimed;  /* slots of tables and stacks: each takes a byte of the image */
   void **objs;
   uint8_t *kinds;
   uint32_t *frames;  /* of a coroutine: its state, and its frames above it */
@@ -39,6 +40,11 @@ static void *scratch (Dec *d, size_t n) {
 }
 
 static size_t rest (const Dec *d) { return (size_t)(d->end - d->p); }
+
+static void claim (Dec *d, uint64_t n) {
+  d->claimed += n;
+  if (d->claimed > rest(d)) refuse(d, "more slots than the image has bytes");
+}
 
 static unsigned get1 (Dec *d) {
   if (d->p >= d->end) refuse(d, "it ends early");
@@ -194,10 +200,11 @@ static Table *newtable (Dec *d) {
   Table *t = luaH_new(d->L);
   uint64_t stamp = getv(d), left = rest(d), array;
   unsigned hash;
-  array = getmax(d, left, "a table larger than the image");  /* every slot takes a byte */
+  array = getmax(d, left, "a table larger than the image");
   hash = get1(d);
   if (hash != DBAY_DUMMY && (hash > 30 || (1ull << hash) > left))
     refuse(d, "a table larger than the image");
+  claim(d, array + (hash == DBAY_DUMMY ? 0 : 1ull << hash));
   luaH_resize(d->L, t, (unsigned)array, hash == DBAY_DUMMY ? 0 : 1u << hash);
   t->flags = 0;
   t->stamp = stamp;
@@ -243,6 +250,7 @@ static lua_State *newthread (Dec *d, uint32_t i) {
     uint64_t top = getmax(d, LUAI_MAXSTACK, "a stack that is too large");
     uint64_t frames = getmax(d, LUAI_MAXSTACK, "a coroutine with too many frames");
     if (top < 1 || top > rest(d) + 1) refuse(d, "a stack larger than the image");
+    claim(d, top - 1);
     if ((frames == 0) != (state == T_NEW)) refuse(d, "frames that do not fit the coroutine's state");
     if (state == T_NEW && top != 2) refuse(d, "a coroutine without a function");
     d->frames[i] |= (uint32_t)frames << 2;

@@ -20,10 +20,14 @@ static int print (lua_State *L) {
   luaL_Buffer b;
   size_t len;
   const char *s;
+  lua_getglobal(L, "tostring");  /* as Lua's own print: it may be replaced */
   luaL_buffinit(L, &b);
   for (i = 1; i <= n; i++) {
     if (i > 1) luaL_addchar(&b, '\t');
-    luaL_tolstring(L, i, NULL);
+    lua_pushvalue(L, n + 1);
+    lua_pushvalue(L, i);
+    lua_call(L, 1, 1);
+    if (!lua_isstring(L, -1)) return luaL_error(L, "'tostring' must return a string to 'print'");
     luaL_addvalue(&b);
   }
   luaL_pushresult(&b);

@@ -1,6 +1,8 @@
 /* Fuel, faults, counting memory, identity, and coroutines at rest. */
 #include "dbay.h"
 
+int getentropy (void *buffer, size_t length);  /* POSIX; the mode that Lua asks for hides it */
+
 /* Who pays where Lua has no state at hand. */
 _Thread_local lua_State *dbay_cur;
 
@@ -24,6 +26,11 @@ l_noret dbay_outoffuel (lua_State *L) {
 void dbay_charge (lua_State *L, size_t n) {
   if (n > (size_t)MAX_LMEM / 2) n = (size_t)MAX_LMEM / 2;
   db_charge(L, n);
+}
+
+/* Where Lua has no state at hand; the next charge ends the run. */
+void dbay_hops (size_t n) {
+  if (dbay_cur != NULL) G(dbay_cur)->fuel -= (l_mem)n;
 }
 
 /* The guest handled an error: an overflow of the stack is over. */
@@ -58,6 +65,32 @@ void dbay_census (lua_State *L, size_t more) {
   db_charge(L, live / 8);
 }
 
+/* ---- the table of short texts: buckets by a secret of this program's run */
+
+static uint64_t secret[2] = {0x243f6a8885a308d3ull, 0x13198a2e03707344ull};
+
+static uint64_t mixed (uint64_t a, uint64_t b) {
+#if defined(__SIZEOF_INT128__)
+  unsigned __int128 m = (unsigned __int128)a * b;
+  return (uint64_t)m ^ (uint64_t)(m >> 64);
+#else
+  a = (a ^ (a >> 32)) * (b | 1);
+  return a ^ (a >> 29);
+#endif
+}
+
+unsigned dbay_bucket (const char *s, size_t n) {
+  uint64_t h = secret[0] ^ n, w;
+  for (; n >= 8; s += 8, n -= 8) {
+    memcpy(&w, s, 8);
+    h = mixed(h ^ w, secret[1]);
+  }
+  w = 0;
+  memcpy(&w, s, n);
+  h = mixed(h ^ w, secret[1] ^ 0x9E3779B97F4A7C15ull);
+  return (unsigned)(h >> 16);
+}
+
 /* ---- C functions that a guest can hold: known by name, hashed by number, never by address */
 
 typedef struct Known {
@@ -79,6 +112,8 @@ int dbay_init (void) {
   unsigned i, n;
   const dbay_function *all = dbay_functions(&n);
   if (known_count != 0) return 1;
+  if (getentropy(secret, sizeof secret) != 0) secret[0] ^= (uint64_t)(size_t)&n;
+  secret[1] |= 1;
   if (n > KNOWN_MAX) return 0;
   for (i = 0; i < n; i++) {
     known[i].f = all[i].function;
@@ -176,9 +211,10 @@ int dbay_parksize (lua_State *co) {
 /* A coroutine that comes to rest looks as if it had been mounted: nothing above its top, and a stack whose
 ** size follows from its frames. One that failed lets go of its frames. */
 void dbay_park (lua_State *co) {
-  int size;
+  int size, state = dbay_threadstate(co);
   StkId o;
-  if (dbay_threadstate(co) != T_YIELDED) {
+  if (state == T_NEW) return;  /* or running: what resumes itself is told so, and goes on */
+  if (state != T_YIELDED) {
     luaF_close(co, co->stack + 1);
     co->ci = &co->base_ci;
     co->top = co->stack + 1;

@@ -2,8 +2,11 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
+mod differential;
+mod hostile;
 mod logs;
 mod roles;
+mod stock;
 
 use drivebay_conformance::laws;
 use drivebay_disk::DiskReader;
@@ -21,6 +24,9 @@ fn long() -> bool {
 
 fn main() {
     let mut trials = laws::trials(reader(), Arc::new(roles::roles()));
+    trials.extend(differential::trials());
+    trials.extend(hostile::trials());
     trials.extend(logs::trials());
+    trials.extend(stock::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
