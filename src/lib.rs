@@ -3,7 +3,7 @@
 //!
 //! [`disk`] says what a virtual machine is. [`item`] is what travels: signed bytes. [`su`] gives messages
 //! their places, [`cu`] evaluates them, [`mu`] carries on what they send. [`wire`] gives all of them their
-//! JSON, [`http`] and [`net`] their ways in and out, [`store`] what they must not forget, and [`gateway`]
+//! JSON, [`eth`] makes a chain of an EVM process for Ethereum's tools, [`http`] and [`net`] their ways in and out, [`store`] what they must not forget, and [`gateway`]
 //! keeps what was published. [`config`] is what an operator may choose, and
 //! [`cli`] composes them all. And [`certify`] shows that the machines are deterministic.
 //!
@@ -27,6 +27,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod cu;
+pub mod eth;
 pub mod gateway;
 pub mod http;
 pub mod item;

@@ -42,11 +42,13 @@ pub use call::call_seed;
 pub use error::CuError;
 pub use fjall_store::{FjallStore, OpenError};
 pub use host::OfflineHost;
-pub use http::{Access, Admission, Face, Parties, router};
+pub use http::{Access, Admission, Face, Parties, caller, router};
 pub use ledger::{Mark, Results, ResultsQuery};
 pub(crate) use lock::lock;
 pub use network::{Archive, ArchiveError, Network};
-pub use readers::{EVM_FORMAT, Engine, Inspection, Readers, ReadersError, abi_lines, statetest};
+pub use readers::{
+    EVM_FORMAT, Engine, Inspection, Readers, ReadersError, abi_lines, evm, statetest,
+};
 pub use receipt::{Receipt, StoredResult, Verdict};
 pub use source::{
     At, Batch, DryMessage, Entry, Position, ProcessDefinition, PublishedModule, Source, Until,

@@ -1,8 +1,8 @@
 //! The compute unit: what may be asked of it.
 
 use super::{
-    At, Checkpoint, CuError, DryMessage, DryRun, ProcessDefinition, Readers, Results, ResultsQuery,
-    Source, StoredResult, Until, Window,
+    At, Checkpoint, CuError, DryMessage, DryRun, Entry, Mark, ProcessDefinition, Readers, Results,
+    ResultsQuery, Source, StoredResult, Until, Window,
     core::Core,
     floor::Floor,
     lane::{Lane, Want},
@@ -189,6 +189,27 @@ impl Cu {
         self.desk()
             .ask(move || Ok(Checkpoint { at: window.at.clone(), image: window.image()? }))
             .await?
+    }
+
+    /// What is scheduled at a slot that has been evaluated here, asked of the source again.
+    pub async fn entry(&self, process: &str, slot: Slot) -> Result<Entry, CuError> {
+        let query = ResultsQuery {
+            through: Some(Mark::Slot(slot)),
+            newest_first: true,
+            limit: 2,
+            ..ResultsQuery::default()
+        };
+        let found = self.results(process, query).await?.results;
+        let after = found.get(1).map(|before| before.at.clone());
+        let definition = self.process(process).await?;
+        let (core, until) = (Arc::clone(&self.core), Until::Slot(slot));
+        let read = move || core.source.entries(&definition, after.as_ref(), until, 1);
+        let batch = self.fetch().ask(read).await??;
+        let entry = batch.entries.into_iter().find(|entry| entry.at.slot == slot);
+        entry.ok_or_else(|| {
+            let Slot { nonce, tick, .. } = slot;
+            CuError::Unknown(format!("process {process} has no slot {nonce}.{tick} here"))
+        })
     }
 
     /// The process as its source defines it.

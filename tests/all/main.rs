@@ -8,6 +8,7 @@ mod config;
 mod crash;
 mod cu;
 mod cu_store;
+mod eth;
 mod evm;
 mod image;
 mod kit;

@@ -6,6 +6,7 @@ use crate::{
     clock::Clock,
     config::{KeyKind, Units},
     cu::{self, Admission, Cu, CuOptions, Face, FjallStore, Network},
+    eth::{self, Eth, Post},
     gateway::{self, BlockOptions, Gateway, GatewayOptions},
     item::{self, Draft, Tag, Wallet},
     mu::{self, Mu, MuOptions},
@@ -207,7 +208,15 @@ impl Opening {
             clock: Clock::system(),
             admission: Admission::new(access(&self.app.config.units)),
         });
-        running.serve(door, cu::router(Arc::clone(&face)), "cu");
+        // A messenger follows up on what a transaction sends; a scheduler alone only gives it its place.
+        let post = running.about.mu.clone().or(su).map(|url| Post {
+            wallet,
+            url,
+            transport: Arc::clone(&self.transport),
+        });
+        let eth = Arc::new(Eth::new(Arc::clone(&face), post));
+        let router = cu::router(Arc::clone(&face)).merge(eth::router(eth));
+        running.serve(door, router, "cu");
         running.cu = Some(cu);
         running.face = Some(face);
         Ok(())

@@ -59,7 +59,7 @@ impl Admission {
     }
 
     /// Whether a process may be evaluated here.
-    pub(super) async fn admit(&self, cu: &Cu, process: &str) -> Result<(), Failure> {
+    pub async fn admit(&self, cu: &Cu, process: &str) -> Result<(), Failure> {
         let access = self.access();
         let denied = || Failure::forbidden(format!("Access denied for process {process}"));
         if access.deny.processes.contains(process) {
@@ -94,7 +94,7 @@ impl Admission {
     }
 
     /// Counts a dry-run of a caller, and refuses one too many.
-    pub(super) fn allow_dry_run(&self, caller: String) -> Result<(), Failure> {
+    pub fn allow_dry_run(&self, caller: String) -> Result<(), Failure> {
         let most = self.access().dry_runs_per_minute;
         if most == 0 {
             return Ok(());

@@ -68,7 +68,7 @@ pub(super) fn header_of(value: impl Display) -> HeaderValue {
 }
 
 /// Who asks: the address that a proxy names, else the other end of the connection.
-pub(super) fn caller(headers: &HeaderMap, peer: Option<Extension<Peer>>) -> String {
+pub fn caller(headers: &HeaderMap, peer: Option<Extension<Peer>>) -> String {
     let named = |name: &str| {
         let value = headers.get(name)?.to_str().ok()?;
         value.split(',').next().map(|first| first.trim().chars().take(64).collect::<String>())

@@ -6,6 +6,7 @@ mod pages;
 mod state;
 
 pub use admission::{Access, Admission, Parties};
+pub use answer::caller;
 
 use super::{At, Cu, CuError};
 use crate::{

@@ -25,6 +25,7 @@ mod run;
 mod signed;
 mod state;
 pub mod statetest;
+pub mod view;
 mod world;
 
 pub use abi::{Abi, AbiError};

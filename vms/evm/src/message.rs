@@ -47,7 +47,7 @@ pub(crate) fn sender<'a>(process: &Process, message: &'a Message) -> &'a str {
 }
 
 /// The process's chain id: its `Chain-Id` tag, else what follows from its id.
-pub(crate) fn chain_id(process: &Process) -> u64 {
+pub fn chain_id(process: &Process) -> u64 {
     let tag = Tag::last(&process.tags, "Chain-Id").and_then(number);
     tag.and_then(|id| id.try_into().ok()).unwrap_or_else(|| chain_id_of(&process.id))
 }
@@ -74,6 +74,22 @@ fn bytes_of(data: &[u8]) -> Bytes {
     hex_bytes(data).map_or_else(|| Bytes::copy_from_slice(data), Bytes::from)
 }
 
+/// Whose signature counts.
+pub(crate) enum Signing {
+    /// The message's own.
+    Message,
+    /// That of the Ethereum transaction, whose bytes these are.
+    Ethereum(Bytes),
+}
+
+/// Whether a message is but the bearer of a signed transaction.
+pub(crate) fn signing(message: &Message) -> Signing {
+    match Tag::last(&message.tags, "Action") {
+        Some(RAW) => Signing::Ethereum(bytes_of(message.data.as_deref().unwrap_or_default())),
+        _ => Signing::Message,
+    }
+}
+
 /// What `call` asks of a process whose contract stands at `home`, with `gas` for the transaction.
 pub(crate) fn intent(call: &Call, abi: &Abi, home: Address, gas: u64) -> Result<Intent, String> {
     let (process, message) = (&*call.process, &*call.message);
@@ -85,8 +101,8 @@ pub(crate) fn intent(call: &Call, abi: &Abi, home: Address, gas: u64) -> Result<
     if let Some(deposit) = deposit(process, message, from, action)? {
         return Ok(deposit);
     }
-    if action == Some(RAW) {
-        let signed = signed::read(&bytes_of(message.data.as_deref().unwrap_or_default()))?;
+    if let Signing::Ethereum(bytes) = signing(message) {
+        let signed = signed::read(&bytes)?;
         let plan = Plan {
             manner: Manner::Ethereum,
             tx: signed.tx,
@@ -146,7 +162,7 @@ fn target(message: &Message, home: Address) -> Result<TxKind, String> {
 }
 
 /// The input of the call: what `Action` says with its arguments, else the data.
-fn input(
+pub(crate) fn input(
     message: &Message,
     abi: &Abi,
     action: Option<&str>,

@@ -421,7 +421,7 @@ fn too_loud() -> Part {
 }
 
 /// The hash of a block: of its number, and of the seed that the schedule's hash chain gave its slot.
-pub(crate) fn block_hash(number: u64, seed: &[u8; 32]) -> B256 {
+pub fn block_hash(number: u64, seed: &[u8; 32]) -> B256 {
     let parts: [&[u8]; 3] = [b"drivebay evm block", &number.to_be_bytes(), seed];
     keccak256(parts.concat())
 }

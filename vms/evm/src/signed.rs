@@ -19,19 +19,28 @@ pub(crate) struct Signed {
     pub(crate) hash: B256,
 }
 
-/// Reads a transaction (EIP-2718), and finds who signed it (EIP-2: the lower `s` alone).
-pub(crate) fn read(bytes: &[u8]) -> Result<Signed, String> {
+/// A signed transaction of any type.
+pub type Envelope = EthereumTxEnvelope<TxEip4844>;
+
+/// Reads a transaction (EIP-2718).
+pub(crate) fn envelope(bytes: &[u8]) -> Result<Envelope, String> {
     if bytes.len() > TX_MAX {
         return Err(format!("the transaction has {} bytes; the limit is {TX_MAX}", bytes.len()));
     }
     let mut rest = bytes;
-    let tx = EthereumTxEnvelope::<TxEip4844>::decode_2718(&mut rest)
+    let tx = Envelope::decode_2718(&mut rest)
         .ok()
         .filter(|_| rest.is_empty())
         .ok_or("the data is no signed Ethereum transaction; expected its RLP, as bytes or as 0x and hexadecimal digits")?;
     if tx.ty() == BLOB {
         return Err("transactions with blobs are not taken: a process has no blobs".into());
     }
+    Ok(tx)
+}
+
+/// Reads a transaction, and finds who signed it (EIP-2: the lower `s` alone).
+pub(crate) fn read(bytes: &[u8]) -> Result<Signed, String> {
+    let tx = envelope(bytes)?;
     let caller =
         tx.recover_signer().map_err(|_| "the signature of the transaction is not valid")?;
     let env = TxEnv {

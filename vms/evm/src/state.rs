@@ -11,8 +11,8 @@ use drivebay_disk::{
 use revm::primitives::{B256, KECCAK_EMPTY, keccak256};
 use std::sync::Arc;
 
-const ACCOUNTS: SectionName = SectionName::new("accounts");
-const CODES: SectionName = SectionName::new("codes");
+pub(crate) const ACCOUNTS: SectionName = SectionName::new("accounts");
+pub(crate) const CODES: SectionName = SectionName::new("codes");
 const CHAIN: SectionName = SectionName::new("chain");
 /// Hashes, then the number of the newest block plus one, then whether the module's contract stands.
 const CHAIN_BYTES: u64 = HASHES * 32 + 9;

@@ -1,0 +1,236 @@
+//! Blocks, transactions and receipts.
+
+use super::{
+    error::RpcError,
+    index::Ran,
+    logs::{numbered, shown},
+    params::{Params, data, number, quantity},
+    process::Process,
+};
+use crate::cu::{At, evm};
+use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Transaction, Typed2718};
+use alloy_primitives::{B256, Bloom, keccak256};
+use serde_json::{Map, Value, json};
+
+/// Blocks of one fee history.
+const FEES_MAX: u64 = 1024;
+const PERCENTILES_MAX: usize = 100;
+/// Most transactions of a block that are shown whole: each is asked of the scheduler again.
+const WHOLE_MAX: usize = 100;
+
+/// `eth_getTransactionReceipt`.
+pub(super) async fn receipt(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+    let Some((runs, at)) = found(process, params).await? else { return Ok(Value::Null) };
+    Ok(of_block(process, &runs, Some(at)).await?.pop().unwrap_or_default())
+}
+
+/// `eth_getBlockReceipts`.
+pub(super) async fn receipts(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+    let Some(block) = process.number(params.block(0)?).await? else { return Ok(Value::Null) };
+    let runs = process.runs(block, block).await?;
+    few(&runs)?;
+    Ok(of_block(process, &runs, None).await?.into())
+}
+
+/// `eth_getTransactionByHash`.
+pub(super) async fn transaction(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+    let Some((runs, at)) = found(process, params).await? else { return Ok(Value::Null) };
+    match runs.get(at) {
+        Some(run) => whole(process, run).await,
+        None => Ok(Value::Null),
+    }
+}
+
+/// The evaluations of a transaction's block, and its place among them.
+async fn found(
+    process: &Process<'_>,
+    params: &Params,
+) -> Result<Option<(Vec<Ran>, usize)>, RpcError> {
+    let hash = params.hash(0)?;
+    process.latest().await?;
+    let Some(slot) = process.eth.indices.transaction(process, hash).await? else { return Ok(None) };
+    let runs = process.runs(slot.nonce, slot.nonce).await?;
+    let at = runs.iter().position(|run| run.slot == slot);
+    Ok(at.map(|at| (runs, at)))
+}
+
+/// The receipts of a block, or the one at a place.
+async fn of_block(
+    process: &Process<'_>,
+    runs: &[Ran],
+    only: Option<usize>,
+) -> Result<Vec<Value>, RpcError> {
+    let (mut shown_all, mut gas) = (Vec::new(), 0u64);
+    for (at, (run, first_log)) in numbered(runs).enumerate() {
+        gas = gas.saturating_add(run.gas);
+        if only.is_none_or(|only| only == at) {
+            shown_all.push(one_receipt(process, run, gas, first_log).await?);
+        }
+    }
+    Ok(shown_all)
+}
+
+async fn one_receipt(
+    process: &Process<'_>,
+    run: &Ran,
+    gas: u64,
+    first_log: usize,
+) -> Result<Value, RpcError> {
+    let entry = process.cu().entry(&process.id, run.slot).await?;
+    let asked = evm::transacted(&process.definition.process, &entry.message);
+    let logs = run.logs.iter().enumerate().map(|(at, log)| shown(run, log, first_log + at));
+    let signed = asked.signed.as_ref();
+    Ok(json!({
+        "transactionHash": run.hash,
+        "transactionIndex": quantity(run.slot.tick),
+        "blockHash": run.block_hash,
+        "blockNumber": quantity(run.slot.nonce),
+        "from": asked.from,
+        "to": asked.to,
+        "cumulativeGasUsed": quantity(gas),
+        "gasUsed": quantity(run.gas),
+        "effectiveGasPrice": quantity(signed.map_or(0, |tx| tx.effective_gas_price(Some(0)))),
+        "contractAddress": run.created.filter(|_| asked.to.is_none()),
+        "logs": logs.collect::<Vec<_>>(),
+        "logsBloom": run.bloom(),
+        "type": quantity(signed.map_or(0, Typed2718::ty)),
+        "status": quantity(u8::from(run.succeeded)),
+    }))
+}
+
+/// A transaction with everything that it says.
+async fn whole(process: &Process<'_>, run: &Ran) -> Result<Value, RpcError> {
+    let entry = process.cu().entry(&process.id, run.slot).await?;
+    let asked = evm::transacted(&process.definition.process, &entry.message);
+    let mut shown = match &asked.signed {
+        Some(signed) => serde_json::to_value(signed).unwrap_or_default(),
+        // A message is signed as ao signs, so there is no signature of Ethereum to be shown.
+        None => json!({
+            "type": "0x0",
+            "to": asked.to,
+            "value": quantity(asked.value),
+            "input": data(&asked.input),
+            "nonce": quantity(run.slot.nonce),
+            "gas": quantity(process.gas_limit()),
+            "gasPrice": "0x0",
+            "chainId": quantity(process.chain_id()),
+            "v": "0x1b",
+            "r": B256::ZERO,
+            "s": B256::ZERO,
+        }),
+    };
+    let placed = json!({
+        "hash": run.hash,
+        "from": asked.from,
+        "blockHash": run.block_hash,
+        "blockNumber": quantity(run.slot.nonce),
+        "transactionIndex": quantity(run.slot.tick),
+    });
+    if let (Some(shown), Value::Object(placed)) = (shown.as_object_mut(), placed) {
+        shown.extend(placed);
+        if let Some(signed) = &asked.signed {
+            let price = quantity(signed.effective_gas_price(Some(0)));
+            shown.insert("gasPrice".to_owned(), price);
+        }
+    }
+    Ok(shown)
+}
+
+fn few(runs: &[Ran]) -> Result<(), RpcError> {
+    if runs.len() > WHOLE_MAX {
+        let text = format!("the block has more than {WHOLE_MAX} transactions; ask for each");
+        return Err(RpcError::new(-32005, text));
+    }
+    Ok(())
+}
+
+/// `eth_getBlockByNumber` and `eth_getBlockByHash`.
+pub(super) async fn block(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+    let Some(block) = process.number(params.block(0)?).await? else { return Ok(Value::Null) };
+    let mut runs = process.runs(block.saturating_sub(1), block).await?;
+    let parent = runs.iter().find(|run| run.slot.nonce < block).map(|run| run.block_hash);
+    runs.retain(|run| run.slot.nonce == block);
+    let Some(last) = runs.last() else { return Ok(Value::Null) };
+    let root = process.world(At::Slot(last.slot)).await?.root();
+    let mut transactions = Vec::new();
+    if params.get(1).and_then(Value::as_bool) == Some(true) {
+        few(&runs)?;
+        for run in &runs {
+            transactions.push(whole(process, run).await?);
+        }
+    } else {
+        transactions.extend(runs.iter().map(|run| json!(run.hash)));
+    }
+    let mut shown = header(process, &runs, parent.unwrap_or_default(), root);
+    shown.insert("transactions".to_owned(), transactions.into());
+    Ok(shown.into())
+}
+
+fn header(process: &Process<'_>, runs: &[Ran], parent: B256, root: B256) -> Map<String, Value> {
+    let (mut bloom, mut gas) = (Bloom::default(), 0u64);
+    for run in runs {
+        bloom |= run.bloom();
+        gas = gas.saturating_add(run.gas);
+    }
+    let all =
+        |part: fn(&Ran) -> B256| keccak256(runs.iter().map(part).collect::<Vec<_>>().concat());
+    let first = runs.first();
+    let header = json!({
+        "number": first.map(|run| quantity(run.slot.nonce)),
+        "hash": first.map(|run| run.block_hash),
+        "parentHash": parent,
+        "timestamp": first.map(|run| quantity(run.timestamp)),
+        "mixHash": first.map(|run| run.seed),
+        "stateRoot": root,
+        // Of hashes and receipts as this unit has them: there are no tries of them.
+        "transactionsRoot": all(|run| run.hash),
+        "receiptsRoot": all(|run| run.receipt),
+        "logsBloom": bloom,
+        "gasUsed": quantity(gas),
+        "gasLimit": quantity(process.gas_limit()),
+        "baseFeePerGas": "0x0",
+        "miner": evm::COINBASE,
+        "nonce": "0x0000000000000000",
+        "difficulty": "0x0",
+        "totalDifficulty": "0x0",
+        "extraData": "0x",
+        "sha3Uncles": EMPTY_OMMER_ROOT_HASH,
+        "uncles": [],
+        "size": "0x0",
+    });
+    match header {
+        Value::Object(header) => header,
+        _ => Map::new(),
+    }
+}
+
+/// `eth_feeHistory`.
+pub(super) async fn fee_history(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+    let count = params.get(0).and_then(number).and_then(|count| u64::try_from(count).ok());
+    let count = count.filter(|count| *count > 0);
+    let count = count.ok_or_else(|| RpcError::invalid("parameter 0 should be a count"))?;
+    let percentiles = params.get(2).and_then(Value::as_array).map_or(0, Vec::len);
+    if percentiles > PERCENTILES_MAX {
+        return Err(RpcError::invalid(format!("at most {PERCENTILES_MAX} percentiles")));
+    }
+    let newest = process.number(params.block(1)?).await?;
+    let newest = newest.ok_or_else(|| RpcError::server("there is no such block"))?;
+    let oldest = (newest + 1).saturating_sub(count.min(FEES_MAX));
+    let runs = process.runs(oldest, newest).await?;
+    let limit = process.gas_limit().max(1);
+    let ratios = (oldest..=newest).map(|block| {
+        let of_block = runs.iter().filter(|run| run.slot.nonce == block);
+        of_block.map(|run| run.gas as f64).sum::<f64>() / limit as f64
+    });
+    let ratios: Vec<f64> = ratios.collect();
+    let rewards = vec![vec!["0x0"; percentiles]; ratios.len()];
+    let mut history = json!({
+        "oldestBlock": quantity(oldest),
+        "baseFeePerGas": vec!["0x0"; ratios.len() + 1],
+        "gasUsedRatio": ratios,
+    });
+    if let (true, Some(history)) = (percentiles > 0, history.as_object_mut()) {
+        history.insert("reward".to_owned(), json!(rewards));
+    }
+    Ok(history)
+}
