@@ -129,6 +129,20 @@ const LAWS: &[Law] = &[
     },
     Law { under: "src/cu", never: &["axum", "crate::http"], except: &["src/cu/http/"] },
     Law {
+        under: "src/eth",
+        never: &[
+            "crate::cli",
+            "crate::config",
+            "crate::su",
+            "crate::mu",
+            "crate::gateway",
+            "crate::disk::Drive",
+            "serde",
+            "anyhow",
+        ],
+        except: &[],
+    },
+    Law {
         under: "src/http",
         never: &["crate::cu", "crate::su", "crate::mu", "crate::cli", "crate::config"],
         except: &[],
