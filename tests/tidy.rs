@@ -130,16 +130,7 @@ const LAWS: &[Law] = &[
     Law { under: "src/cu", never: &["axum", "crate::http"], except: &["src/cu/http/"] },
     Law {
         under: "src/eth",
-        never: &[
-            "crate::cli",
-            "crate::config",
-            "crate::su",
-            "crate::mu",
-            "crate::gateway",
-            "crate::disk::Drive",
-            "serde",
-            "anyhow",
-        ],
+        never: &["crate::cli", "crate::config", "crate::su", "crate::mu", "crate::gateway"],
         except: &[],
     },
     Law {
