@@ -52,7 +52,7 @@ fn a_file_that_is_no_module_is_refused_with_the_formats_there_are() {
     let empty = wat::parse_str("(module)").unwrap();
     std::fs::write(bench.path("empty.wasm"), empty).unwrap();
     for command in ["run", "inspect"] {
-        bench.drivebay(&[command, "text.wasm"]).expect(2, "this is no WebAssembly");
+        bench.drivebay(&[command, "text.wasm"]).expect(2, "this is neither WebAssembly");
         bench.drivebay(&[command, "empty.wasm"]).expect(2, "fit no ao format");
         bench.drivebay(&[command, "nowhere.wasm"]).expect(2, "there is no module nowhere.wasm");
         let ended = bench.drivebay(&[command, "counter.wasm", "--format", "wasm32-future-9"]);
@@ -65,8 +65,8 @@ fn a_file_that_is_no_module_is_refused_with_the_formats_there_are() {
 fn a_folder_is_no_file() {
     let bench = Bench::new();
     std::fs::create_dir(bench.path("folder")).unwrap();
-    bench.drivebay(&["run", "folder"]).expect(2, "folder is a folder; name a module");
-    bench.drivebay(&["inspect", "folder"]).expect(2, "folder is a folder; name a module");
+    bench.drivebay(&["run", "folder"]).expect(2, "folder is a folder without Lua files");
+    bench.drivebay(&["inspect", "folder"]).expect(2, "folder is a folder without Lua files");
     bench.drivebay(&["image", "show", "folder"]).expect(2, "folder is a folder; name a file");
     let message = ["run", "counter.wasm", "-m", "@folder"];
     bench.drivebay(&message).expect(2, "folder is a folder; name a file");
