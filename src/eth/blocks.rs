@@ -216,13 +216,12 @@ pub(super) async fn fee_history(process: &Process<'_>, params: &Params) -> Resul
     let newest = process.number(params.block(1)?).await?;
     let newest = newest.ok_or_else(|| RpcError::server("there is no such block"))?;
     let oldest = (newest + 1).saturating_sub(count.min(FEES_MAX));
-    let runs = process.runs(oldest, newest).await?;
-    let limit = process.gas_limit().max(1);
-    let ratios = (oldest..=newest).map(|block| {
-        let of_block = runs.iter().filter(|run| run.slot.nonce == block);
-        of_block.map(|run| run.gas as f64).sum::<f64>() / limit as f64
-    });
-    let ratios: Vec<f64> = ratios.collect();
+    let limit = process.gas_limit().max(1) as f64;
+    let mut ratios = Vec::new();
+    for block in oldest..=newest {
+        let runs = process.runs(block, block).await?;
+        ratios.push(runs.iter().map(|run| run.gas as f64).sum::<f64>() / limit);
+    }
     let rewards = vec![vec!["0x0"; percentiles]; ratios.len()];
     let mut history = json!({
         "oldestBlock": quantity(oldest),

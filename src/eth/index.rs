@@ -2,7 +2,7 @@
 
 use super::{error::RpcError, process::Process};
 use crate::{
-    cu::{Mark, ResultsQuery, StoredResult, call_seed, evm, lock},
+    cu::{Mark, ResultsQuery, StoredResult, Verdict, call_seed, evm, lock},
     disk::Slot,
     item,
 };
@@ -58,12 +58,16 @@ impl Ran {
         let message = Slot { tick: 0, ..slot };
         let seed = B256::from(call_seed(process, message, &stored.at.hash_chain));
         let block_hash = head.unwrap_or_else(|| evm::block_hash(slot.nonce, &seed));
-        let json: Value = serde_json::from_str(&stored.json).unwrap_or_default();
+        // What is scheduled again is not evaluated again: its result is that of the first.
+        let is_again = matches!(stored.receipt.verdict, Verdict::Duplicate(_));
+        let json = if is_again { "" } else { &*stored.json };
+        let json: Value = serde_json::from_str(json).unwrap_or_default();
         let output = json.get("Output");
         let said = |key: &str| output.and_then(|output| output.get(key));
         let parsed = |key: &str| said(key)?.as_str()?.parse::<B256>().ok();
         let id = || {
-            item::from_b64url(&stored.receipt.message).and_then(|id| id.as_slice().try_into().ok())
+            let id = item::from_b64url(&stored.receipt.message).filter(|_| !is_again)?;
+            id.as_slice().try_into().ok()
         };
         let other = || keccak256([block_hash.as_slice(), &slot.tick.to_be_bytes()].concat());
         let logs = said("logs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -176,7 +180,6 @@ impl Index {
     fn take(&mut self, run: &Ran) {
         self.last = Some(run.slot);
         self.head = Some((run.slot.nonce, run.block_hash));
-        // What is scheduled again is the transaction that it was at first.
         self.transactions.entry(run.hash).or_insert(run.slot);
         self.blocks.insert(run.block_hash, run.slot.nonce);
         self.order.push_back((run.hash, run.block_hash));

@@ -13,7 +13,7 @@ use std::str::FromStr;
 /// Blocks of one search.
 const BLOCKS_MAX: u64 = 10_000;
 /// Blocks that are read at once.
-const STEP: u64 = 64;
+const STEP: u64 = 16;
 /// Logs of one answer, and their bytes.
 const LOGS_MAX: usize = 10_000;
 const BYTES_MAX: usize = 16 << 20;

@@ -17,8 +17,11 @@ use std::sync::Arc;
 
 /// Most slots of one proof.
 const SLOTS_MAX: usize = 256;
-/// Most evaluations of one block that are looked at: the message, and ticks behind it.
-const BLOCK_RUNS_MAX: usize = 10_000;
+/// Results that are read at once.
+const PAGE: usize = 64;
+/// Most evaluations, and bytes of their results, that are looked at for a range of blocks.
+const RUNS_MAX: usize = 10_000;
+const RUN_BYTES_MAX: usize = 64 << 20;
 
 /// A process, for one request of a client.
 pub(super) struct Process<'a> {
@@ -78,21 +81,31 @@ impl<'a> Process<'a> {
 
     /// The evaluations of some blocks, in order.
     pub(super) async fn runs(&self, first: u64, last: u64) -> Result<Vec<Ran>, RpcError> {
-        let before = first.checked_sub(1);
-        let slot = |nonce| Mark::Slot(Slot { epoch: 0, nonce, tick: u32::MAX });
-        let query = ResultsQuery {
-            after: before.map(slot),
-            through: Some(slot(last)),
-            limit: BLOCK_RUNS_MAX,
-            ..ResultsQuery::default()
-        };
-        let found = self.cu().results(&self.id, query).await?;
-        let mut runs: Vec<Ran> = Vec::new();
-        for stored in &found.results {
-            let head = runs.last().filter(|run| is_of_slot(run, stored)).map(|run| run.block_hash);
-            runs.push(Ran::new(&self.id, stored, head));
+        let end = |nonce| Slot { epoch: 0, nonce, tick: u32::MAX };
+        let mut after = first.checked_sub(1).map(end);
+        let (mut runs, mut bytes) = (Vec::<Ran>::new(), 0);
+        loop {
+            let query = ResultsQuery {
+                after: after.map(Mark::Slot),
+                through: Some(Mark::Slot(end(last))),
+                limit: PAGE,
+                ..ResultsQuery::default()
+            };
+            let found = self.cu().results(&self.id, query).await?;
+            for stored in &found.results {
+                bytes += stored.json.len();
+                let head = runs.last().filter(|run| is_of_slot(run, stored));
+                runs.push(Ran::new(&self.id, stored, head.map(|run| run.block_hash)));
+            }
+            if !found.has_more {
+                return Ok(runs);
+            }
+            if bytes > RUN_BYTES_MAX || runs.len() > RUNS_MAX {
+                let text = "there is too much in these blocks; ask for fewer";
+                return Err(RpcError::new(-32005, text));
+            }
+            after = runs.last().map(|run| run.slot);
         }
-        Ok(runs)
     }
 
     /// The accounts of the state at `at`.

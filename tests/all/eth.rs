@@ -51,6 +51,7 @@ fn schedule(script: &Script, id: &str, data: &str, tags: Vec<Tag>) {
 }
 
 struct Stage {
+    script: Script,
     router: Router,
     key: SigningKey,
 }
@@ -70,10 +71,10 @@ fn stage() -> Stage {
     let wallet = Wallet::from_ethereum_key(&[7; 32]).unwrap();
     let (address, clock) = (wallet.address(), Clock::system());
     let face = Face { cu, address, clock, admission: Admission::default() };
-    let transport = Arc::new(Direct(script));
+    let transport = Arc::new(Direct(script.clone()));
     let post = Post { wallet, url: "http://mu".to_owned(), transport };
     let router = router(Arc::new(Eth::new(Arc::new(face), Some(post))));
-    Stage { router, key: SigningKey::from_bytes(&[9; 32].into()).unwrap() }
+    Stage { script, router, key: SigningKey::from_bytes(&[9; 32].into()).unwrap() }
 }
 
 impl Stage {
@@ -248,6 +249,13 @@ async fn logs_are_found_by_block_address_and_topic() {
     let found = stage.ask("eth_getLogs", json!([{ "blockHash": block["hash"] }])).await;
     assert_eq!(found[0]["blockNumber"], "0x1");
     assert_eq!(found[0]["logIndex"], "0x0");
+    // What is scheduled again has logged nothing again.
+    stage.script.message(PID, &Id::of(b"first").to_string(), "");
+    assert_eq!(stage.ask("eth_blockNumber", json!([])).await, "0x3");
+    assert_eq!(count(json!({ "fromBlock": "0x0" })).await, 2);
+    let hash = json!([B256::from(Id::of(b"first").0)]);
+    let first = stage.ask("eth_getTransactionReceipt", hash).await;
+    assert_eq!((&first["blockNumber"], &first["status"]), (&json!("0x1"), &json!("0x1")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
