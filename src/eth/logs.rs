@@ -6,6 +6,7 @@ use super::{
     params::{self, Block, Params, data, quantity},
     process::Process,
 };
+use crate::disk::Slot;
 use alloy_primitives::{Address, B256};
 use serde_json::{Map, Value, json};
 use std::str::FromStr;
@@ -22,39 +23,20 @@ const CHOICES_MAX: usize = 1000;
 const TOPICS_MAX: usize = 4;
 
 /// What is searched for. An empty list is anything.
-struct Filter {
+pub(super) struct Search {
     addresses: Vec<Address>,
     topics: Vec<Vec<B256>>,
 }
 
 pub(super) async fn logs(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
-    let object = params.get(0).and_then(Value::as_object);
-    let object = object.ok_or_else(|| RpcError::invalid("parameter 0 should be a filter"))?;
-    let filter = Filter::read(object)?;
-    let (first, last) = range(process, object).await?;
-    if last.saturating_sub(first) >= BLOCKS_MAX {
+    let wanted = params.get(0).unwrap_or(&Value::Null);
+    let search = Search::read(wanted)?;
+    let range = range(process, wanted.as_object().unwrap_or(&Map::new())).await?;
+    if range.1.saturating_sub(range.0) >= BLOCKS_MAX {
         let text = format!("at most {BLOCKS_MAX} blocks are searched at once; ask for fewer");
         return Err(RpcError::new(-32005, text));
     }
-    let (mut found, mut bytes, mut next) = (Vec::new(), 0, first);
-    while next <= last {
-        let end = last.min(next.saturating_add(STEP - 1));
-        let runs = process.runs(next, end).await?;
-        for (run, first_log) in numbered(&runs) {
-            for (at, log) in run.logs.iter().enumerate().filter(|(_, log)| filter.fits(log)) {
-                bytes += log.data.len() + 512;
-                found.push(shown(run, log, first_log + at));
-            }
-            if found.len() > LOGS_MAX || bytes > BYTES_MAX {
-                let text = format!(
-                    "more than {LOGS_MAX} logs, or {BYTES_MAX} bytes; ask for fewer blocks"
-                );
-                return Err(RpcError::new(-32005, text));
-            }
-        }
-        next = end.saturating_add(1);
-    }
-    Ok(found.into())
+    Ok(search.run(process, range, None).await?.into())
 }
 
 /// Evaluations, each with the number in its block of its first log.
@@ -106,8 +88,11 @@ async fn range(process: &Process<'_>, object: &Map<String, Value>) -> Result<(u6
     Ok((number(from)?, number(to)?.min(latest)))
 }
 
-impl Filter {
-    fn read(object: &Map<String, Value>) -> Result<Self, RpcError> {
+impl Search {
+    /// What a filter object asks for, wherever it is to be searched for.
+    pub(super) fn read(wanted: &Value) -> Result<Self, RpcError> {
+        let object = wanted.as_object();
+        let object = object.ok_or_else(|| RpcError::invalid("parameter 0 should be a filter"))?;
         let topics = match object.get("topics") {
             None | Some(Value::Null) => &[][..],
             Some(Value::Array(topics)) if topics.len() <= TOPICS_MAX => topics,
@@ -119,6 +104,35 @@ impl Filter {
             addresses: choices(addresses, "an address")?,
             topics: topics.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The logs from one block to another that fit, of evaluations after one that is known.
+    pub(super) async fn run(
+        &self,
+        process: &Process<'_>,
+        (first, last): (u64, u64),
+        after: Option<Slot>,
+    ) -> Result<Vec<Value>, RpcError> {
+        let (mut found, mut bytes, mut next) = (Vec::new(), 0, first);
+        while next <= last {
+            let end = last.min(next.saturating_add(STEP - 1));
+            let runs = process.runs(next, end).await?;
+            let new = numbered(&runs).filter(|(run, _)| after.is_none_or(|seen| run.slot > seen));
+            for (run, first_log) in new {
+                for (at, log) in run.logs.iter().enumerate().filter(|(_, log)| self.fits(log)) {
+                    bytes += log.data.len() + 512;
+                    found.push(shown(run, log, first_log + at));
+                }
+                if found.len() > LOGS_MAX || bytes > BYTES_MAX {
+                    let text = format!(
+                        "more than {LOGS_MAX} logs, or {BYTES_MAX} bytes; ask for fewer blocks"
+                    );
+                    return Err(RpcError::new(-32005, text));
+                }
+            }
+            next = end.saturating_add(1);
+        }
+        Ok(found)
     }
 
     fn fits(&self, log: &Log) -> bool {

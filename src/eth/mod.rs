@@ -7,6 +7,7 @@
 mod blocks;
 mod call;
 mod error;
+mod filters;
 mod index;
 mod logs;
 mod params;
@@ -27,6 +28,7 @@ use axum::{
     routing::post,
 };
 use error::RpcError;
+use filters::Filters;
 use index::Indices;
 use params::Params;
 use process::Process;
@@ -47,6 +49,7 @@ pub struct Eth {
     /// How transactions are sent; without it, they are refused.
     post: Option<Post>,
     indices: Indices,
+    filters: Filters,
 }
 
 /// How transactions are sent.
@@ -62,7 +65,7 @@ pub struct Post {
 impl Eth {
     /// For the processes of a compute unit.
     pub fn new(face: Arc<Face>, post: Option<Post>) -> Self {
-        Self { face, post, indices: Indices::default() }
+        Self { face, post, indices: Indices::default(), filters: Filters::default() }
     }
 }
 
@@ -165,7 +168,19 @@ async fn dispatch(process: &Process<'_>, method: &str, params: &Params) -> Resul
         "eth_getTransactionByHash" => blocks::transaction(process, params).await,
         "eth_getBlockByNumber" | "eth_getBlockByHash" => blocks::block(process, params).await,
         "eth_getBlockReceipts" => blocks::receipts(process, params).await,
+        "eth_newFilter" if params.get(0).is_none() => {
+            Err(RpcError::invalid("parameter 0 should be a filter"))
+        }
+        "eth_newFilter" => filters::make(process, params).await,
+        "eth_newBlockFilter" => filters::make(process, &Params::new(Vec::new())).await,
+        "eth_getFilterChanges" => filters::changes(process, params).await,
+        "eth_getFilterLogs" => filters::all(process, params).await,
+        "eth_uninstallFilter" => Ok(filters::remove(process, params)),
         "eth_getLogs" => logs::logs(process, params).await,
-        _ => Err(RpcError::new(-32601, format!("the method {method} is not offered here"))),
+        // In the words by which clients know that they must do without it.
+        _ => Err(RpcError::new(
+            -32601,
+            format!("the method {method} does not exist or is not available"),
+        )),
     }
 }

@@ -52,8 +52,13 @@ impl<'a> Process<'a> {
 
     /// The number of the newest block, after evaluating all that is scheduled.
     pub(super) async fn latest(&self) -> Result<u64, RpcError> {
+        Ok(self.latest_slot().await?.nonce)
+    }
+
+    /// The newest evaluation, after evaluating all that is scheduled.
+    pub(super) async fn latest_slot(&self) -> Result<Slot, RpcError> {
         let last = self.cu().evaluate(&self.id, At::Latest).await?;
-        Ok(last.receipt.slot.nonce)
+        Ok(last.receipt.slot)
     }
 
     /// The number of a block; `None` if there is no such block yet.

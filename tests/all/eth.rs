@@ -259,6 +259,35 @@ async fn logs_are_found_by_block_address_and_topic() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_filter_says_everything_once() {
+    let stage = stage();
+    let topics = json!([{ "topics": [B256::with_last_byte(42)] }]);
+    let logs = stage.ask("eth_newFilter", topics).await;
+    let blocks = stage.ask("eth_newBlockFilter", json!([])).await;
+    let changes = async |filter: &Value| {
+        stage.ask("eth_getFilterChanges", json!([filter])).await.as_array().unwrap().clone()
+    };
+    assert!(changes(&logs).await.is_empty() && changes(&blocks).await.is_empty());
+    let (raw, hash) = stage.signed(0).await;
+    stage.ask("eth_sendRawTransaction", json!([raw])).await;
+    let news = changes(&logs).await;
+    assert_eq!((news.len(), &news[0]["transactionHash"]), (1, &json!(hash)));
+    let block = stage.ask("eth_getBlockByNumber", json!(["latest", false])).await;
+    assert_eq!(changes(&blocks).await, [block["hash"].clone()]);
+    // A tick behind the message: more of a block that has been seen.
+    stage.script.tick(PID, "");
+    let news = changes(&logs).await;
+    assert_eq!((news.len(), &news[0]["logIndex"]), (1, &json!("0x1")));
+    assert!(changes(&logs).await.is_empty() && changes(&blocks).await.is_empty());
+    let all = stage.ask("eth_getFilterLogs", json!([logs])).await;
+    assert_eq!(all.as_array().unwrap().len(), 2);
+    assert_eq!(stage.ask("eth_uninstallFilter", json!([logs])).await, true);
+    assert_eq!(stage.ask("eth_uninstallFilter", json!([logs])).await, false);
+    let (code, text) = stage.error("eth_getFilterChanges", json!([logs])).await;
+    assert_eq!((code, text.as_str()), (-32000, "filter not found"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn batches_are_answered_in_order_and_bad_requests_by_name() {
     let stage = stage();
     let request = |id: u32, method: &str| json!({ "jsonrpc": "2.0", "id": id, "method": method });

@@ -103,9 +103,21 @@ await step('contracts made by transactions: a second token, a pool, a swap', asy
   })
 })
 
+await step('an event, listened for', async () => {
+  const heard = []
+  await token.on('Transfer', (from, to, value) => heard.push(value))
+  // Its filter is made when ethers comes to it; what was sent before that is not heard.
+  for (let tries = 0; tries < 20 && heard.length === 0; tries += 1) {
+    await (await token.transfer(other, 11n)).wait()
+    await new Promise((wake) => setTimeout(wake, 250))
+  }
+  assert.equal(heard[0], 11n)
+  await token.removeAllListeners()
+})
+
 await step('a used nonce is refused at once', async () => {
   const again = token.transfer(other, 1n, { nonce: 0, gasLimit: 100_000n })
   await assert.rejects(again, { code: 'NONCE_EXPIRED' })
 })
 
-done(9)
+done(10)
