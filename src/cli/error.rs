@@ -3,7 +3,7 @@
 use super::tame::tame;
 use crate::{
     config::ConfigError,
-    cu::{CuError, VaultError},
+    cu::{CuError, ReadersError, VaultError},
     disk::{HostError, Refusal},
     item::{ItemError, WalletError},
     net::GatewayClientError,
@@ -74,6 +74,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             || cause.is::<ConfigError>()
             || matches!(cause.downcast_ref(), Some(CuError::Refused(_) | CuError::Unknown(_)))
             || matches!(cause.downcast_ref(), Some(VaultError::BadName(_)))
+            || matches!(cause.downcast_ref(), Some(ReadersError::Unknown { .. }))
             || matches!(
                 cause.downcast_ref(),
                 Some(WalletError::Malformed(_) | WalletError::InFile { .. })

@@ -56,6 +56,15 @@ pub(crate) struct Limits {
     page: usize,
 }
 
+/// How many lanes there may be before those of unknown processes are swept.
+const LANES_SWEPT: usize = 1024;
+
+/// Whether a lane is held by somebody, or its process is known. Under the lock of the map nobody new gets hold
+/// of a lane, so that one which only the map has can go, and there are never two of a process.
+fn is_in_use(lane: &Arc<Lane>) -> bool {
+    Arc::strong_count(lane) > 1 || lock(&lane.state).loaded.is_some()
+}
+
 impl Core {
     pub(crate) fn start(
         options: CuOptions,
@@ -86,6 +95,10 @@ impl Core {
         let mut lanes = lock(&self.lanes);
         if let Some(lane) = lanes.get(process) {
             return Arc::clone(lane);
+        }
+        // Anybody may ask for ids that nobody knows: what they leave is swept whenever the map has doubled.
+        if lanes.len() >= LANES_SWEPT && lanes.len().is_power_of_two() {
+            lanes.retain(|_, lane| is_in_use(lane));
         }
         let lane = Lane::new(process);
         lanes.insert(process.to_owned(), Arc::clone(&lane));

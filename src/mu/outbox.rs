@@ -51,9 +51,8 @@ pub(super) enum Kind {
     /// Hand `bytes` to whom they are for: the scheduler of the process `process`, or the gateway if that is
     /// a wallet.
     Push = 1,
-    /// Hand `bytes`, a process, to the scheduler with the address `process`. `extra` is a [`Notice`].
-    ///
-    /// [`Notice`]: super::effects::Notice
+    /// Hand `bytes`, a process, to the scheduler with the address `process`. `extra` is the signed notice to
+    /// its parent, in base64url.
     Spawn = 2,
     /// Take the result of `item` in `process`, and make tasks of what it sends.
     Crank = 3,

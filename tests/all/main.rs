@@ -16,3 +16,4 @@ mod refusals;
 mod replay;
 mod run;
 mod units;
+mod up;
