@@ -24,7 +24,9 @@ export function deploy(name, args) {
     return execFileSync(process.env.DRIVEBAY, words, { env, encoding: 'utf8', cwd: folder }).trim()
   }
   const module = drivebay('publish', path(name))
-  const pid = drivebay('spawn', module, '--tag', `Constructor-Args=${JSON.stringify(args)}`)
+  // An id may begin with a hyphen.
+  const tag = `Constructor-Args=${JSON.stringify(args)}`
+  const pid = drivebay('spawn', '--tag', tag, '--', module)
   assert.match(pid, /^[\w-]{43}$/)
   const home = getAddress(dataSlice(keccak256(Buffer.from(pid, 'base64url')), 12))
   return { pid, url: `${units.cu}/eth/${pid}`, home, abi: built(name).abi, key, address }
