@@ -25,6 +25,7 @@ mod lock;
 mod network;
 mod readers;
 mod receipt;
+mod scene;
 pub mod schedule;
 mod shelf;
 mod source;
@@ -47,9 +48,10 @@ pub use ledger::{Mark, Results, ResultsQuery};
 pub(crate) use lock::lock;
 pub use network::{Archive, ArchiveError, Network};
 pub use readers::{
-    EVM_FORMAT, Engine, Inspection, Readers, ReadersError, abi_lines, evm, statetest,
+    EVM_FORMAT, Engine, Inspection, Readers, ReadersError, abi_lines, evm, lab, statetest,
 };
 pub use receipt::{Receipt, StoredResult, Verdict};
+pub use scene::Scene;
 pub use source::{
     At, Batch, DryMessage, Entry, Position, ProcessDefinition, PublishedModule, Source, Until,
 };

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 pub use drivebay_wasm::Inspection;
 
-pub use drivebay_evm::{statetest, view as evm};
+pub use drivebay_evm::{lab, statetest, view as evm};
 
 /// The format that a compiler's bytecode is run in unless another is asked for.
 pub const EVM_FORMAT: &str = "evm-bytecode-osaka-1";

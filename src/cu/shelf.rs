@@ -28,6 +28,10 @@ impl Shelved {
         self.reader.limits(&self.module, process)
     }
 
+    pub(crate) fn module(&self) -> &Module {
+        &self.module
+    }
+
     /// Name and version of the reader, for people.
     pub(crate) fn reader(&self) -> Arc<str> {
         let id = self.reader.id();

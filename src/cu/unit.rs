@@ -1,8 +1,8 @@
 //! The compute unit: what may be asked of it.
 
 use super::{
-    At, Checkpoint, CuError, DryMessage, DryRun, Entry, Mark, ProcessDefinition, Readers, Results,
-    ResultsQuery, Source, StoredResult, Until, Window,
+    At, Checkpoint, CuError, DryMessage, DryRun, Entry, Mark, Position, ProcessDefinition, Readers,
+    Results, ResultsQuery, Scene, Source, StoredResult, Until, Window,
     core::Core,
     floor::Floor,
     lane::{Lane, Want},
@@ -191,8 +191,35 @@ impl Cu {
             .await?
     }
 
-    /// What is scheduled at a slot that has been evaluated here, asked of the source again.
-    pub async fn entry(&self, process: &str, slot: Slot) -> Result<Entry, CuError> {
+    /// Has a job look at the state at `at`, on a thread for reads.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        process: &str,
+        at: At,
+        job: impl FnOnce(&Scene) -> Result<T, CuError> + Send + 'static,
+    ) -> Result<T, CuError> {
+        let window = self.window(process, &at).await?;
+        let core = Arc::clone(&self.core);
+        self.desk().ask(move || job(&Scene::after(core, window)?)).await?
+    }
+
+    /// The same with the state that a slot was evaluated on.
+    pub async fn look_before<T: Send + 'static>(
+        &self,
+        process: &str,
+        slot: Slot,
+        job: impl FnOnce(&Scene) -> Result<T, CuError> + Send + 'static,
+    ) -> Result<T, CuError> {
+        if let Some(before) = self.before(process, slot).await? {
+            return self.look(process, At::Slot(before.slot), job).await;
+        }
+        let window = self.window(process, &At::Slot(slot)).await?;
+        let core = Arc::clone(&self.core);
+        self.desk().ask(move || job(&Scene::blank(core, window))).await?
+    }
+
+    /// Where the evaluation before a slot that has been evaluated stands.
+    async fn before(&self, process: &str, slot: Slot) -> Result<Option<Position>, CuError> {
         let query = ResultsQuery {
             through: Some(Mark::Slot(slot)),
             newest_first: true,
@@ -200,7 +227,12 @@ impl Cu {
             ..ResultsQuery::default()
         };
         let found = self.results(process, query).await?.results;
-        let after = found.get(1).map(|before| before.at.clone());
+        Ok(found.get(1).map(|before| before.at.clone()))
+    }
+
+    /// What is scheduled at a slot that has been evaluated here, asked of the source again.
+    pub async fn entry(&self, process: &str, slot: Slot) -> Result<Entry, CuError> {
+        let after = self.before(process, slot).await?;
         let definition = self.process(process).await?;
         let (core, until) = (Arc::clone(&self.core), Until::Slot(slot));
         let read = move || core.source.entries(&definition, after.as_ref(), until, 1);

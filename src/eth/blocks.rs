@@ -18,14 +18,59 @@ const PERCENTILES_MAX: usize = 100;
 /// Most transactions of a block that are shown whole: each is asked of the scheduler again.
 const WHOLE_MAX: usize = 100;
 
+/// The methods of blocks and transactions, by name.
+pub(super) async fn answer(
+    process: &Process,
+    method: &str,
+    params: &Params,
+) -> Result<Value, RpcError> {
+    match method {
+        "eth_getTransactionReceipt" => receipt(process, params).await,
+        "eth_getTransactionByHash" => transaction(process, params).await,
+        "eth_getTransactionByBlockHashAndIndex" | "eth_getTransactionByBlockNumberAndIndex" => {
+            indexed(process, params).await
+        }
+        "eth_getBlockTransactionCountByHash" | "eth_getBlockTransactionCountByNumber" => {
+            counted(process, params, |runs| runs.len()).await
+        }
+        "eth_getUncleCountByBlockHash" | "eth_getUncleCountByBlockNumber" => {
+            counted(process, params, |_| 0).await
+        }
+        "eth_getBlockByNumber" | "eth_getBlockByHash" => block(process, params).await,
+        "eth_getBlockReceipts" => receipts(process, params).await,
+        _ => Err(RpcError::new(-32601, format!("the method {method} does not exist"))),
+    }
+}
+
+/// The transaction at a place of a block.
+async fn indexed(process: &Process, params: &Params) -> Result<Value, RpcError> {
+    let at = params.number(1)?;
+    let Some(block) = process.number(params.block(0)?).await? else { return Ok(Value::Null) };
+    let runs = process.runs(block, block).await?;
+    match usize::try_from(at).ok().and_then(|at| runs.get(at)) {
+        Some(run) => whole(process, run).await,
+        None => Ok(Value::Null),
+    }
+}
+
+/// A count of something in a block.
+async fn counted(
+    process: &Process,
+    params: &Params,
+    count: impl FnOnce(&[Ran]) -> usize,
+) -> Result<Value, RpcError> {
+    let Some(block) = process.number(params.block(0)?).await? else { return Ok(Value::Null) };
+    Ok(quantity(count(&process.runs(block, block).await?)))
+}
+
 /// `eth_getTransactionReceipt`.
-pub(super) async fn receipt(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+async fn receipt(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let Some((runs, at)) = found(process, params).await? else { return Ok(Value::Null) };
     Ok(of_block(process, &runs, Some(at)).await?.pop().unwrap_or_default())
 }
 
 /// `eth_getBlockReceipts`.
-pub(super) async fn receipts(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+async fn receipts(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let Some(block) = process.number(params.block(0)?).await? else { return Ok(Value::Null) };
     let runs = process.runs(block, block).await?;
     few(&runs)?;
@@ -33,7 +78,7 @@ pub(super) async fn receipts(process: &Process<'_>, params: &Params) -> Result<V
 }
 
 /// `eth_getTransactionByHash`.
-pub(super) async fn transaction(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+async fn transaction(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let Some((runs, at)) = found(process, params).await? else { return Ok(Value::Null) };
     match runs.get(at) {
         Some(run) => whole(process, run).await,
@@ -42,8 +87,8 @@ pub(super) async fn transaction(process: &Process<'_>, params: &Params) -> Resul
 }
 
 /// The evaluations of a transaction's block, and its place among them.
-async fn found(
-    process: &Process<'_>,
+pub(super) async fn found(
+    process: &Process,
     params: &Params,
 ) -> Result<Option<(Vec<Ran>, usize)>, RpcError> {
     let hash = params.hash(0)?;
@@ -56,7 +101,7 @@ async fn found(
 
 /// The receipts of a block, or the one at a place.
 async fn of_block(
-    process: &Process<'_>,
+    process: &Process,
     runs: &[Ran],
     only: Option<usize>,
 ) -> Result<Vec<Value>, RpcError> {
@@ -71,7 +116,7 @@ async fn of_block(
 }
 
 async fn one_receipt(
-    process: &Process<'_>,
+    process: &Process,
     run: &Ran,
     gas: u64,
     first_log: usize,
@@ -99,7 +144,7 @@ async fn one_receipt(
 }
 
 /// A transaction with everything that it says.
-async fn whole(process: &Process<'_>, run: &Ran) -> Result<Value, RpcError> {
+async fn whole(process: &Process, run: &Ran) -> Result<Value, RpcError> {
     let entry = process.cu().entry(&process.id, run.slot).await?;
     let asked = evm::transacted(&process.definition.process, &entry.message);
     let mut shown = match &asked.signed {
@@ -136,7 +181,7 @@ async fn whole(process: &Process<'_>, run: &Ran) -> Result<Value, RpcError> {
     Ok(shown)
 }
 
-fn few(runs: &[Ran]) -> Result<(), RpcError> {
+pub(super) fn few(runs: &[Ran]) -> Result<(), RpcError> {
     if runs.len() > WHOLE_MAX {
         let text = format!("the block has more than {WHOLE_MAX} transactions; ask for each");
         return Err(RpcError::new(-32005, text));
@@ -145,13 +190,9 @@ fn few(runs: &[Ran]) -> Result<(), RpcError> {
 }
 
 /// `eth_getBlockByNumber` and `eth_getBlockByHash`.
-pub(super) async fn block(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+async fn block(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let Some(block) = process.number(params.block(0)?).await? else { return Ok(Value::Null) };
-    let mut runs = process.runs(block.saturating_sub(1), block).await?;
-    let parent = runs.iter().find(|run| run.slot.nonce < block).map(|run| run.block_hash);
-    runs.retain(|run| run.slot.nonce == block);
-    let Some(last) = runs.last() else { return Ok(Value::Null) };
-    let root = process.world(At::Slot(last.slot)).await?.root();
+    let Some((mut shown, runs)) = headed(process, block).await? else { return Ok(Value::Null) };
     let mut transactions = Vec::new();
     if params.get(1).and_then(Value::as_bool) == Some(true) {
         few(&runs)?;
@@ -161,12 +202,31 @@ pub(super) async fn block(process: &Process<'_>, params: &Params) -> Result<Valu
     } else {
         transactions.extend(runs.iter().map(|run| json!(run.hash)));
     }
-    let mut shown = header(process, &runs, parent.unwrap_or_default(), root);
     shown.insert("transactions".to_owned(), transactions.into());
+    shown.insert("uncles".to_owned(), json!([]));
+    shown.insert("size".to_owned(), "0x0".into());
     Ok(shown.into())
 }
 
-fn header(process: &Process<'_>, runs: &[Ran], parent: B256, root: B256) -> Map<String, Value> {
+/// The header of a block, as subscribers are told it.
+pub(super) async fn head(process: &Process, block: u64) -> Result<Option<Value>, RpcError> {
+    Ok(headed(process, block).await?.map(|(header, _)| header.into()))
+}
+
+/// The header of a block, and its evaluations.
+async fn headed(
+    process: &Process,
+    block: u64,
+) -> Result<Option<(Map<String, Value>, Vec<Ran>)>, RpcError> {
+    let mut runs = process.runs(block.saturating_sub(1), block).await?;
+    let parent = runs.iter().find(|run| run.slot.nonce < block).map(|run| run.block_hash);
+    runs.retain(|run| run.slot.nonce == block);
+    let Some(last) = runs.last() else { return Ok(None) };
+    let root = process.world(At::Slot(last.slot)).await?.root();
+    Ok(Some((header(process, &runs, parent.unwrap_or_default(), root), runs)))
+}
+
+fn header(process: &Process, runs: &[Ran], parent: B256, root: B256) -> Map<String, Value> {
     let (mut bloom, mut gas) = (Bloom::default(), 0u64);
     for run in runs {
         bloom |= run.bloom();
@@ -195,8 +255,6 @@ fn header(process: &Process<'_>, runs: &[Ran], parent: B256, root: B256) -> Map<
         "totalDifficulty": "0x0",
         "extraData": "0x",
         "sha3Uncles": EMPTY_OMMER_ROOT_HASH,
-        "uncles": [],
-        "size": "0x0",
     });
     match header {
         Value::Object(header) => header,
@@ -205,7 +263,7 @@ fn header(process: &Process<'_>, runs: &[Ran], parent: B256, root: B256) -> Map<
 }
 
 /// `eth_feeHistory`.
-pub(super) async fn fee_history(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+pub(super) async fn fee_history(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let count = params.get(0).and_then(number).and_then(|count| u64::try_from(count).ok());
     let count = count.filter(|count| *count > 0);
     let count = count.ok_or_else(|| RpcError::invalid("parameter 0 should be a count"))?;

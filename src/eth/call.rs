@@ -1,144 +1,187 @@
-//! Calls that leave no mark: `eth_call` and `eth_estimateGas`.
+//! Calls that leave no mark: `eth_call`, `eth_estimateGas` and `eth_createAccessList`.
 
 use super::{
     error::RpcError,
-    params::{Params, data, number, quantity},
+    params::{Params, data, quantity},
     process::Process,
 };
 use crate::{
-    cu::{At, DryMessage, DryRun},
+    cu::{
+        At, CuError, DryMessage, DryRun,
+        lab::{BlockOverrides, Lab, No, Overrides, Setting, Trial, Wish},
+    },
     disk::{Tag, json::Value as Json},
-    wire::{dry_fields, place_dry, tags_value},
+    wire::{Fields, dry_fields, place_dry, tags_value},
 };
-use alloy_primitives::{Address, Bytes};
-use serde_json::Value;
+use alloy_primitives::{TxKind, hex};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-/// What the input of a transaction costs at least (EIP-7623), a token, of which a byte other than 0 has four.
-const FLOOR_TOKEN_GAS: u64 = 10;
-const TRANSACTION_GAS: u64 = 21_000;
+/// How long a call may run; an estimate is several.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a client wants called.
-struct Wanted {
-    from: String,
-    tags: Vec<Tag>,
-    input: Bytes,
-}
-
-/// How a call ended.
-struct Ended {
-    dry: DryRun,
-    json: Value,
+/// A call, and the state that it is for.
+pub(super) struct Wanted {
+    wish: Wish,
+    at: At,
+    overrides: Overrides,
+    block: BlockOverrides,
 }
 
 /// `eth_call`.
-pub(super) async fn call(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
-    let ended = run(process, params).await?;
-    Ok(ended.output("return").cloned().unwrap_or_else(|| data([])))
+pub(super) async fn call(process: &Process, params: &Params) -> Result<Value, RpcError> {
+    let mut wanted = Wanted::read(process, params).await?;
+    wanted.change(params.get(2), params.get(3))?;
+    let said = wanted.tried(process, |lab, trial| lab.call(trial)?.answer());
+    said.await.map(data)
 }
 
-/// `eth_estimateGas`: the work of the call, and a quarter more, since a caller keeps a part of its gas from
-/// those it calls, and gets refunds only in the end.
-pub(super) async fn estimate(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
-    let wanted = wanted(params)?;
-    let ended = run(process, params).await?;
-    let used = ended.json.get("GasUsed").and_then(Value::as_u64).unwrap_or_default();
-    let used = used.max(ended.dry.fuel.0);
-    let tokens = wanted.input.iter().map(|byte| if *byte == 0 { 1 } else { 4 }).sum::<u64>();
-    let floor = TRANSACTION_GAS + FLOOR_TOKEN_GAS * tokens;
-    let plain = used <= TRANSACTION_GAS;
-    let gas = if plain { used } else { used + used / 4 }.max(floor);
-    let limit = process.gas_limit();
-    if used > limit {
-        return Err(RpcError::server(format!("the call takes more gas than the block's {limit}")));
+/// `eth_estimateGas`.
+pub(super) async fn estimate(process: &Process, params: &Params) -> Result<Value, RpcError> {
+    let mut wanted = Wanted::read(process, params).await?;
+    wanted.change(params.get(2), params.get(3))?;
+    wanted.tried(process, |lab, trial| lab.estimate(trial)).await.map(quantity)
+}
+
+/// `eth_createAccessList`.
+pub(super) async fn access_list(process: &Process, params: &Params) -> Result<Value, RpcError> {
+    let mut wanted = Wanted::read(process, params).await?;
+    wanted.change(params.get(2), params.get(3))?;
+    let found = wanted.tried(process, |lab, trial| lab.access_list(trial)).await?;
+    let (list, gas, why) = found;
+    let mut said = json!({ "accessList": list, "gasUsed": quantity(gas) });
+    if let (Some(why), Some(said)) = (why, said.as_object_mut()) {
+        said.insert("error".to_owned(), why.into());
     }
-    Ok(quantity(gas.min(limit)))
+    Ok(said)
 }
 
-async fn run(process: &Process<'_>, params: &Params) -> Result<Ended, RpcError> {
-    let Wanted { from, tags, input } = wanted(params)?;
-    if params.get(2).or(params.get(3)).is_some_and(|value| *value != serde_json::json!({})) {
-        return Err(RpcError::invalid("overrides of state and block are not offered here"));
+impl Wanted {
+    /// A call object, and a block.
+    pub(super) async fn read(process: &Process, params: &Params) -> Result<Self, RpcError> {
+        let wish = parsed(params.get(0), "parameter 0 should be a call object")?;
+        let wish = wish.ok_or_else(|| RpcError::invalid("parameter 0 should be a call object"))?;
+        let at = process.at(params.block(1)?).await?;
+        Ok(Self { wish, at, overrides: Overrides::default(), block: BlockOverrides::default() })
     }
-    let at = process.at(params.block(1)?).await?;
-    let ended = dry(process, at, (&from, &tags, &input)).await?;
-    ended.checked()
+
+    /// What state and block say instead.
+    pub(super) fn change(
+        &mut self,
+        state: Option<&Value>,
+        block: Option<&Value>,
+    ) -> Result<(), RpcError> {
+        self.overrides = parsed(state, "overrides of a state")?.unwrap_or_default();
+        self.block = parsed(block, "overrides of a block")?.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Runs a job on the state, for as long as the client waits, and not too long.
+    pub(super) async fn tried<T: Send + 'static>(
+        self,
+        process: &Process,
+        job: impl FnOnce(&Lab, &Trial) -> Result<T, No> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        process.eth.face.admission.allow_dry_run(process.caller.clone())?;
+        let Self { wish, at, overrides, block } = self;
+        let from = wish.from.unwrap_or_default().to_string();
+        let input = wish.input.input().map_or(&[][..], |input| input);
+        let mut fields = fields(process, (&from, &tags(&wish), input))?;
+        let tried = within(|stop| {
+            process.cu().look(&process.id, at, move |scene| {
+                place_dry(&mut fields, scene.at().timestamp_ms, scene.at().block_height);
+                let (call, host) = scene.dry(&DryMessage::new(&fields));
+                let setting = Setting { call, host, limits: scene.limits().clone() };
+                let lab = Lab::new(scene.module(), scene.image(), stop);
+                let ready = lab.and_then(|mut lab| lab.change(&overrides).map(|()| lab));
+                Ok(ready.and_then(|lab| job(&lab, &Trial { setting, wish, block })))
+            })
+        });
+        Ok(tried.await??)
+    }
 }
 
-/// Runs a message on the state at `at`.
-async fn dry(
-    process: &Process<'_>,
-    at: At,
+/// Sets its flag when it goes: nobody waits any more.
+struct Stopper(Arc<AtomicBool>);
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Waits for work that ends when its flag is set: after a while, or because the client has gone.
+pub(super) async fn within<T, W>(start: impl FnOnce(Arc<AtomicBool>) -> W) -> Result<T, CuError>
+where
+    W: Future<Output = Result<T, CuError>>,
+{
+    let stopper = Stopper(Arc::default());
+    let mut work = std::pin::pin!(start(Arc::clone(&stopper.0)));
+    match tokio::time::timeout(PATIENCE, &mut work).await {
+        Ok(done) => done,
+        Err(_) => {
+            drop(stopper);
+            work.await
+        }
+    }
+}
+
+fn parsed<T: DeserializeOwned>(value: Option<&Value>, what: &str) -> Result<Option<T>, RpcError> {
+    let parse = |value: &Value| serde_json::from_value(value.clone());
+    let parsed = value.map(parse).transpose();
+    parsed.map_err(|error| RpcError::invalid(format!("{what}: {error}")))
+}
+
+/// How a message would say where a call goes, for contracts that look at its tags.
+fn tags(wish: &Wish) -> Vec<Tag> {
+    let to = match wish.to {
+        Some(TxKind::Call(to)) => to.to_string(),
+        _ => "create".to_owned(),
+    };
+    let value = wish.value.map(|value| Tag::new("Value", value.to_string()));
+    std::iter::once(Tag::new("To", to)).chain(value).collect()
+}
+
+/// The message that a call counts as.
+fn fields(
+    process: &Process,
     (from, tags, input): (&str, &[Tag], &[u8]),
-) -> Result<Ended, RpcError> {
-    process.eth.face.admission.allow_dry_run(process.caller.clone())?;
+) -> Result<Fields, RpcError> {
     let body = Json::object([
         ("Owner", Json::from(from)),
-        ("Data", alloy_primitives::hex::encode_prefixed(input).into()),
+        ("Data", hex::encode_prefixed(input).into()),
         ("Tags", tags_value(tags)),
     ]);
-    let mut fields = dry_fields(body, &process.id)
-        .map_err(|refusal| RpcError::invalid(refusal.note.to_string()))?;
-    let place = move |place: &crate::cu::Position| {
-        place_dry(&mut fields, place.timestamp_ms, place.block_height);
-        Ok(DryMessage::new(&fields))
-    };
-    let dry = process.cu().dry_run(&process.id, at, place).await?;
-    let json = serde_json::from_str(&dry.json).unwrap_or_default();
-    Ok(Ended { dry, json })
+    let fields = dry_fields(body, &process.id);
+    fields.map_err(|refusal| RpcError::invalid(refusal.note.to_string()))
 }
 
 /// Whether a signed transaction would be taken now, and not be void: the error says why not.
 pub(super) async fn would_take(
-    process: &Process<'_>,
+    process: &Process,
     from: &str,
     tags: &[Tag],
     bytes: &[u8],
 ) -> Result<(), RpcError> {
-    let ended = dry(process, At::Latest, (from, tags, bytes)).await?;
-    // One that reverts or runs out of gas costs its nonce all the same, as on Ethereum.
-    match ended.output("transaction") {
-        Some(_) => Ok(()),
-        None => ended.checked().and_then(|_| Err(RpcError::server("this is no EVM process"))),
-    }
-}
-
-impl Ended {
-    fn output(&self, key: &str) -> Option<&Value> {
-        self.json.get("Output")?.get(key)
-    }
-
-    fn checked(self) -> Result<Self, RpcError> {
-        if self.output("status").and_then(Value::as_u64) == Some(1) {
-            return Ok(self);
-        }
-        let said = self.json.get("Error").and_then(Value::as_str);
-        let said = said.unwrap_or("the process did not answer as EVM processes do");
-        Err(match self.output("revert") {
-            Some(data) => RpcError::reverted(said, data.clone()),
-            None => RpcError::server(said),
-        })
-    }
-}
-
-fn wanted(params: &Params) -> Result<Wanted, RpcError> {
-    let object = params.get(0).and_then(Value::as_object);
-    let object = object.ok_or_else(|| RpcError::invalid("parameter 0 should be a call object"))?;
-    let text = |key: &str| object.get(key).and_then(Value::as_str);
-    let address = |key: &str| match text(key) {
-        None => Ok(None),
-        Some(text) => text.parse::<Address>().map(Some).map_err(|_| {
-            RpcError::invalid(format!("{key} should be 0x and 40 hexadecimal digits"))
-        }),
+    process.eth.face.admission.allow_dry_run(process.caller.clone())?;
+    let mut fields = fields(process, (from, tags, bytes))?;
+    let place = move |place: &crate::cu::Position| {
+        place_dry(&mut fields, place.timestamp_ms, place.block_height);
+        Ok(DryMessage::new(&fields))
     };
-    let input = text("input").or(text("data")).unwrap_or("0x").parse();
-    let input =
-        input.map_err(|_| RpcError::invalid("input should be 0x and hexadecimal digits"))?;
-    let to = address("to")?.map_or("create".to_owned(), |to| to.to_string());
-    let mut tags = vec![Tag::new("To", to)];
-    if let Some(value) = object.get("value").filter(|value| !value.is_null()) {
-        let value = number(value);
-        let value = value.ok_or_else(|| RpcError::invalid("value should be 0x and digits"))?;
-        tags.push(Tag::new("Value", value.to_string()));
+    let dry: DryRun = process.cu().dry_run(&process.id, At::Latest, place).await?;
+    let json: Value = serde_json::from_str(&dry.json).unwrap_or_default();
+    // One that reverts or runs out of gas costs its nonce all the same, as on Ethereum.
+    if json.get("Output").and_then(|output| output.get("transaction")).is_some() {
+        return Ok(());
     }
-    Ok(Wanted { from: address("from")?.unwrap_or_default().to_string(), tags, input })
+    let said = json.get("Error").and_then(Value::as_str);
+    Err(RpcError::server(said.unwrap_or("the process did not answer as EVM processes do")))
 }

@@ -1,14 +1,18 @@
 //! Errors as JSON-RPC says them.
 
-use crate::{cu::CuError, http::Failure};
-use serde_json::{Value, json};
+use crate::{
+    cu::{CuError, lab::No},
+    http::Failure,
+};
+use alloy_primitives::hex;
+use jsonrpsee::types::ErrorObjectOwned;
 
 /// A code, a text and perhaps data.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RpcError {
     code: i32,
     text: String,
-    data: Option<Value>,
+    data: Option<String>,
 }
 
 impl RpcError {
@@ -26,17 +30,29 @@ impl RpcError {
         Self::new(-32000, text)
     }
 
-    /// The call reverted, with these bytes as hexadecimal digits.
-    pub(super) fn reverted(text: impl Into<String>, data: Value) -> Self {
-        Self { data: Some(data), ..Self::new(3, text) }
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
-    pub(super) fn json(&self) -> Value {
-        let mut json = json!({ "code": self.code, "message": self.text });
-        if let (Some(data), Some(object)) = (&self.data, json.as_object_mut()) {
-            object.insert("data".to_owned(), data.clone());
+    /// The call reverted, with these bytes.
+    pub(super) fn reverted(text: impl Into<String>, data: &[u8]) -> Self {
+        Self { data: Some(hex::encode_prefixed(data)), ..Self::new(3, text) }
+    }
+}
+
+impl From<RpcError> for ErrorObjectOwned {
+    fn from(error: RpcError) -> Self {
+        Self::owned(error.code, error.text, error.data)
+    }
+}
+
+impl From<No> for RpcError {
+    fn from(no: No) -> Self {
+        match no {
+            No::Reverted(why, data) => Self::reverted(why, &data),
+            No::Invalid(why) => Self::server(why),
+            No::Host(error) => CuError::from(error).into(),
         }
-        json
     }
 }
 

@@ -38,8 +38,26 @@ struct Filter {
     seen: Slot,
 }
 
+/// The methods of filters, by name.
+pub(super) async fn answer(
+    process: &Process,
+    method: &str,
+    params: &Params,
+) -> Result<Value, RpcError> {
+    match method {
+        "eth_newFilter" if params.get(0).is_none() => {
+            Err(RpcError::invalid("parameter 0 should be a filter"))
+        }
+        "eth_newFilter" => make(process, params).await,
+        "eth_newBlockFilter" => make(process, &Params::new(Vec::new())).await,
+        "eth_getFilterChanges" => changes(process, params).await,
+        "eth_getFilterLogs" => all(process, params).await,
+        _ => Ok(remove(process, params)),
+    }
+}
+
 /// `eth_newFilter` and `eth_newBlockFilter`.
-pub(super) async fn make(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+async fn make(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let logs = params.get(0).cloned();
     if let Some(logs) = &logs {
         Search::read(logs)?;
@@ -62,7 +80,7 @@ pub(super) async fn make(process: &Process<'_>, params: &Params) -> Result<Value
 }
 
 /// `eth_getFilterChanges`.
-pub(super) async fn changes(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+async fn changes(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let (id, filter) = find(process, params)?;
     let latest = process.latest_slot().await?;
     let (first, last) = (filter.seen.nonce, latest.nonce);
@@ -88,21 +106,21 @@ pub(super) async fn changes(process: &Process<'_>, params: &Params) -> Result<Va
 }
 
 /// `eth_getFilterLogs`.
-pub(super) async fn all(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+async fn all(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let (_, filter) = find(process, params)?;
     let logs = filter.logs.ok_or_else(|| RpcError::server("this filter is one of blocks"))?;
     logs::logs(process, &Params::new(vec![logs])).await
 }
 
 /// `eth_uninstallFilter`.
-pub(super) fn remove(process: &Process<'_>, params: &Params) -> Value {
+fn remove(process: &Process, params: &Params) -> Value {
     let Ok((id, _)) = find(process, params) else { return false.into() };
     let mut kept = lock(&process.eth.filters.0);
     kept.order.retain(|known| *known != id);
     kept.filters.remove(&id).is_some().into()
 }
 
-fn find(process: &Process<'_>, params: &Params) -> Result<(String, Filter), RpcError> {
+fn find(process: &Process, params: &Params) -> Result<(String, Filter), RpcError> {
     let id = params.get(0).and_then(Value::as_str).unwrap_or_default();
     let kept = lock(&process.eth.filters.0);
     let found = kept.filters.get(id).filter(|filter| filter.process == process.id);

@@ -35,6 +35,8 @@ pub(super) struct Ran {
     pub(super) logs: Vec<Log>,
     /// What others must agree on, as a digest.
     pub(super) receipt: B256,
+    /// The message had been evaluated before, and was not again.
+    pub(super) is_again: bool,
 }
 
 /// What a contract has logged.
@@ -82,6 +84,7 @@ impl Ran {
             created: said("contract").and_then(Value::as_str).and_then(|text| text.parse().ok()),
             logs: logs.iter().filter_map(Log::read).collect(),
             receipt: B256::from(stored.receipt.digest().0),
+            is_again,
         }
     }
 
@@ -126,7 +129,7 @@ impl Indices {
     /// The number of a block.
     pub(super) async fn block(
         &self,
-        process: &Process<'_>,
+        process: &Process,
         hash: B256,
     ) -> Result<Option<u64>, RpcError> {
         let index = self.of(&process.id);
@@ -138,7 +141,7 @@ impl Indices {
     /// The slot of a transaction.
     pub(super) async fn transaction(
         &self,
-        process: &Process<'_>,
+        process: &Process,
         hash: B256,
     ) -> Result<Option<Slot>, RpcError> {
         let index = self.of(&process.id);
@@ -158,7 +161,7 @@ impl Indices {
 
 impl Index {
     /// Takes in what was evaluated since.
-    async fn grow(&mut self, process: &Process<'_>) -> Result<(), RpcError> {
+    async fn grow(&mut self, process: &Process) -> Result<(), RpcError> {
         loop {
             let query = ResultsQuery {
                 after: self.last.map(Mark::Slot),

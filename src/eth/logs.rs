@@ -28,7 +28,7 @@ pub(super) struct Search {
     topics: Vec<Vec<B256>>,
 }
 
-pub(super) async fn logs(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+pub(super) async fn logs(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let wanted = params.get(0).unwrap_or(&Value::Null);
     let search = Search::read(wanted)?;
     let range = range(process, wanted.as_object().unwrap_or(&Map::new())).await?;
@@ -68,7 +68,7 @@ pub(super) fn shown(run: &Ran, log: &Log, index: usize) -> Value {
 }
 
 /// First and last block; none if the first is behind the last.
-async fn range(process: &Process<'_>, object: &Map<String, Value>) -> Result<(u64, u64), RpcError> {
+async fn range(process: &Process, object: &Map<String, Value>) -> Result<(u64, u64), RpcError> {
     let block = |key: &str| match object.get(key).filter(|value| !value.is_null()) {
         Some(value) => params::block(value),
         None => Ok(Block::Latest),
@@ -109,7 +109,7 @@ impl Search {
     /// The logs from one block to another that fit, of evaluations after one that is known.
     pub(super) async fn run(
         &self,
-        process: &Process<'_>,
+        process: &Process,
         (first, last): (u64, u64),
         after: Option<Slot>,
     ) -> Result<Vec<Value>, RpcError> {

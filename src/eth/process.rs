@@ -23,17 +23,17 @@ const PAGE: usize = 64;
 const RUNS_MAX: usize = 10_000;
 const RUN_BYTES_MAX: usize = 64 << 20;
 
-/// A process, for one request of a client.
-pub(super) struct Process<'a> {
-    pub(super) eth: &'a Eth,
+/// A process, for one request of a client, or for as long as it is connected.
+pub(super) struct Process {
+    pub(super) eth: Arc<Eth>,
     pub(super) id: String,
     pub(super) definition: Arc<ProcessDefinition>,
     /// Who asks.
     pub(super) caller: String,
 }
 
-impl<'a> Process<'a> {
-    pub(super) async fn new(eth: &'a Eth, id: String, caller: String) -> Result<Self, Failure> {
+impl Process {
+    pub(super) async fn new(eth: Arc<Eth>, id: String, caller: String) -> Result<Self, Failure> {
         let definition = eth.face.cu.process(&id).await?;
         Ok(Self { eth, id, definition, caller })
     }

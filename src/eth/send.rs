@@ -13,7 +13,7 @@ use serde_json::Value;
 
 const ACTION: (&str, &str) = ("Action", "eth_sendRawTransaction");
 
-pub(super) async fn send(process: &Process<'_>, params: &Params) -> Result<Value, RpcError> {
+pub(super) async fn send(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let post = process.eth.post.as_ref().ok_or_else(|| {
         RpcError::server("this unit knows no messenger and no scheduler, so it sends nothing")
     })?;

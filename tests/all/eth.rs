@@ -73,7 +73,7 @@ fn stage() -> Stage {
     let face = Face { cu, address, clock, admission: Admission::default() };
     let transport = Arc::new(Direct(script.clone()));
     let post = Post { wallet, url: "http://mu".to_owned(), transport };
-    let router = router(Arc::new(Eth::new(Arc::new(face), Some(post))));
+    let router = router(Arc::new(Eth::new(Arc::new(face), Some(post)))).unwrap();
     Stage { script, router, key: SigningKey::from_bytes(&[9; 32].into()).unwrap() }
 }
 
@@ -297,7 +297,7 @@ async fn batches_are_answered_in_order_and_bad_requests_by_name() {
     assert_eq!(answers[1]["error"]["code"], -32601);
     assert_eq!(answers[2]["error"]["code"], -32600);
     let many = Value::from(vec![request(1, "eth_chainId"); 101]);
-    assert_eq!(stage.post(many.to_string()).await["error"]["code"], -32600);
+    assert_eq!(stage.post(many.to_string()).await["error"]["code"], -32010);
     assert_eq!(stage.post("[]".to_owned()).await["error"]["code"], -32600);
     assert_eq!(stage.post("{".to_owned()).await["error"]["code"], -32700);
     for (method, params) in [
@@ -307,7 +307,138 @@ async fn batches_are_answered_in_order_and_bad_requests_by_name() {
         ("eth_getLogs", json!([{ "topics": "all" }])),
         ("eth_getProof", json!([home(), vec!["0x0"; 257]])),
         ("eth_call", json!([{ "to": home() }, "latest", { "0x00": {} }])),
+        ("eth_call", json!([{ "to": home(), "value": "much" }])),
+        ("debug_traceCall", json!([{ "to": home() }, "latest", { "tracer": 7 }])),
+        ("debug_traceCall", json!([{ "to": home() }, "latest", { "tracer": "{ step() {} }" }])),
     ] {
         assert_eq!(stage.error(method, params).await.0, -32602, "{method}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_tried_on_a_state_that_never_was() {
+    let stage = stage();
+    let call = async |wish: Value, state: Value, block: Value| {
+        stage.ask("eth_call", json!([wish, "latest", state, block])).await
+    };
+    let (word, to) = (B256::with_last_byte, home().to_string());
+    let slots = json!({ &to: { "stateDiff": { word(0).to_string(): word(41) } } });
+    assert_eq!(call(json!({ "to": to }), slots, json!({})).await, json!(word(42)));
+    let none = json!({ &to: { "state": {} } });
+    assert_eq!(call(json!({ "to": to }), none, json!({})).await, json!(word(1)));
+    // NUMBER, TIMESTAMP + NUMBER, and the value that came with the call.
+    let code = json!({ &to: { "code": "0x43421034015f5260205ff3" } });
+    let poor = json!([{ "to": to, "value": "0x1" }, "latest", code, {}]);
+    let (_, text) = stage.error("eth_call", poor).await;
+    assert!(text.contains("insufficient funds"), "{text}");
+    let rich = json!({
+        &to: { "code": "0x43420134015f5260205ff3" },
+        Address::ZERO.to_string(): { "balance": "0x5" },
+    });
+    let block = json!({ "number": "0x64", "time": "0x3e8" });
+    let said = call(json!({ "to": to, "value": "0x5" }), rich, block).await;
+    assert_eq!(said, json!(B256::from(U256::from(100 + 1000 + 5))));
+    // And none of it was.
+    assert_eq!(call(json!({ "to": to }), json!({}), json!({})).await, json!(word(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_estimate_is_enough_and_little_less_is_not() {
+    let stage = stage();
+    let to = home().to_string();
+    let zero = json!({ &to: { "state": {} } });
+    // Gives a callee all but a 64th, and clears a slot: what is used is less than what is needed.
+    let code = "0x5f5f5f5f5f73000000000000000000000000000000000000beef5af1505f5f5500";
+    let callee = json!({ "code": "0x60016001555f5ffd" });
+    let slot = json!({ B256::ZERO.to_string(): B256::with_last_byte(1) });
+    let nested = json!({
+        &to: { "code": code, "state": slot },
+        "0x000000000000000000000000000000000000beef": callee,
+    });
+    for overrides in [json!({}), zero, nested] {
+        let ask = json!([{ "to": to }, "latest", overrides]);
+        let gas = stage.ask("eth_estimateGas", ask).await;
+        let gas = u64::from_str_radix(&gas.as_str().unwrap()[2..], 16).unwrap();
+        let with = |gas: u64| json!([{ "to": to, "gas": format!("{gas:#x}") }, "latest", overrides.clone()]);
+        stage.ask("eth_call", with(gas)).await;
+        let (_, text) = stage.error("eth_call", with(gas - gas / 50)).await;
+        assert!(text.contains("gas"), "{text}");
+    }
+    let plain = json!([{ "to": Address::with_last_byte(1 << 7) }]);
+    assert_eq!(stage.ask("eth_estimateGas", plain).await, "0x5208");
+    let (_, text) = stage.error("eth_estimateGas", json!([{ "to": to, "gas": "0x5300" }])).await;
+    assert!(text.contains("gas"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_list_names_what_is_touched() {
+    let stage = stage();
+    let list = stage.ask("eth_createAccessList", json!([{ "to": home() }, "latest"])).await;
+    let expected = json!([{ "address": home(), "storageKeys": [B256::ZERO] }]);
+    assert_eq!(list["accessList"], expected);
+    let with = json!([{ "to": home(), "accessList": expected }]);
+    let again = stage.ask("eth_createAccessList", with).await;
+    assert_eq!((&again, list.get("error")), (&list, None));
+    let reverts = json!([{ "to": home(), "input": "0xc0ffee" }]);
+    let list = stage.ask("eth_createAccessList", reverts).await;
+    assert!(list["error"].as_str().unwrap().contains("reverted"), "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_happened_is_traced() {
+    let stage = stage();
+    let (raw, hash) = stage.signed(0).await;
+    stage.ask("eth_sendRawTransaction", json!([raw])).await;
+    let receipt = stage.ask("eth_getTransactionReceipt", json!([hash])).await;
+    let trace = async |hash: Value, options: Value| {
+        stage.ask("debug_traceTransaction", json!([hash, options])).await
+    };
+    let steps = trace(json!(hash), json!({})).await;
+    assert_eq!(
+        (&steps["failed"], &steps["structLogs"][0]["op"]),
+        (&json!(false), &json!("CALLDATASIZE"))
+    );
+    assert_eq!(json!(format!("{:#x}", steps["gas"].as_u64().unwrap())), receipt["gasUsed"]);
+    let calls = trace(json!(hash), json!({ "tracer": "callTracer" })).await;
+    assert_eq!((&calls["type"], &calls["gasUsed"]), (&json!("CALL"), &receipt["gasUsed"]));
+    assert_eq!((&calls["from"], &calls["to"]), (&receipt["from"], &receipt["to"]));
+    assert_eq!(calls["output"], json!(B256::with_last_byte(2)));
+    // Before it, the slot was one; and it is, again and again.
+    let prestate = json!({ "tracer": "prestateTracer" });
+    let before = trace(json!(hash), prestate).await;
+    let key = format!("{:?}", home());
+    assert_eq!(before[&key]["storage"][B256::ZERO.to_string()], json!(B256::with_last_byte(1)));
+    let block = json!([receipt["blockNumber"], { "tracer": "callTracer" }]);
+    let all = stage.ask("debug_traceBlockByNumber", block).await;
+    assert_eq!(all, json!([{ "txHash": hash, "result": calls }]));
+    let spawn = B256::from(PID.parse::<Id>().unwrap().0);
+    let birth = trace(json!(spawn), json!({ "tracer": "callTracer" })).await;
+    assert_eq!((&birth["type"], &birth["to"]), (&json!("CREATE"), &json!(key)));
+    let (code, _) = stage.error("debug_traceTransaction", json!([B256::ZERO])).await;
+    assert_eq!(code, -32000);
+    stage.script.message(PID, &Id::of(b"first").to_string(), "");
+    let again = stage.ask("eth_getBlockByNumber", json!(["latest", false])).await;
+    let (_, text) = stage.error("debug_traceTransaction", json!([again["transactions"][0]])).await;
+    assert!(text.contains("evaluated before"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_has_an_end() {
+    let stage = stage();
+    let wish = json!({ "to": home(), "from": stage.from() });
+    let called = async |options: Value| {
+        stage.answer("debug_traceCall", json!([wish, "latest", options])).await
+    };
+    let calls = called(json!({ "tracer": "callTracer" })).await;
+    assert_eq!(calls["result"]["output"], json!(B256::with_last_byte(2)));
+    // Without end; and calls itself without end. The one is told step by step, the other frame by frame.
+    for (code, tracer) in [("0x5b5f56", ""), ("0x5b5f5f5f5f5f305af1505f56", "callTracer")] {
+        let state = json!({ home().to_string(): { "code": code } });
+        let options = json!({ "tracer": tracer, "stateOverrides": state });
+        let answer = called(options).await;
+        let text = answer["error"]["message"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{code}: {}", &answer.to_string()[..200]));
+        assert!(text.contains("room for the trace"), "{code}: {text}");
     }
 }

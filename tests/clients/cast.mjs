@@ -39,6 +39,15 @@ await step('send, receipt, transaction, block, logs', async () => {
   assert.deepEqual(block.transactions, [hash])
   const logs = JSON.parse(await cast('logs', '--from-block', '0', '--address', home, '--json'))
   assert.equal(logs.length, 1)
+  // It fetches the state before the transaction, and runs it on a machine of its own.
+  assert.match(await cast('run', hash), /Transaction successfully executed/)
+})
+
+await step('access list, estimate', async () => {
+  const transfer = [home, 'transfer(address,uint256)', other, '7', '--from', address]
+  assert.match(await cast('access-list', ...transfer), /gas used: \d+/)
+  const gas = Number(await cast('estimate', ...transfer))
+  assert.ok(gas > 21_000 && gas < 60_000, gas)
 })
 
 await step('an error of the contract, by its selector', async () => {
@@ -47,4 +56,4 @@ await step('an error of the contract, by its selector', async () => {
   await assert.rejects(poor, /execution reverted[\s\S]*e450d38c|ERC20InsufficientBalance/)
 })
 
-done(4)
+done(5)

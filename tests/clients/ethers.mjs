@@ -1,8 +1,10 @@
 // npm's ethers 6.17.0, unmodified, on the ERC-20 of modules/evm: an EVM process is a chain, and its wallet
 // sends, waits, reads events and is told why a call reverts.
-import { Contract, ContractFactory, JsonRpcProvider, Wallet, keccak256, toUtf8Bytes } from 'ethers'
+import {
+  Contract, ContractFactory, JsonRpcProvider, Wallet, WebSocketProvider, keccak256, toUtf8Bytes,
+} from 'ethers'
 import { built, deploy } from './evm.mjs'
-import { assert, done, step } from './kit.mjs'
+import { assert, done, step, until } from './kit.mjs'
 
 const { url, home, abi, key } = await step('deploy by spawn', () => {
   return deploy('Token', ['Gold', 'GLD', '1000000'])
@@ -115,9 +117,30 @@ await step('an event, listened for', async () => {
   await token.removeAllListeners()
 })
 
+await step('blocks and events, told over WebSocket', async () => {
+  const socket = new WebSocketProvider(url.replace('http', 'ws'))
+  const heard = { blocks: [], values: [] }
+  const ready = new Promise((resolve) => socket.once('block', resolve))
+  await socket.on('block', (number) => heard.blocks.push(number))
+  await token.connect(socket).on('Transfer', (from, to, value) => heard.values.push(value))
+  assert.equal(await socket.getBlockNumber(), await provider.getBlockNumber())
+  const { blockNumber } = await (await token.transfer(other, 13n)).wait()
+  await ready
+  await until(() => heard, ({ blocks, values }) => {
+    return blocks.includes(blockNumber) && values.includes(13n)
+  })
+  await socket.destroy()
+})
+
+await step('what a transaction did, call by call', async () => {
+  const trace = await provider.send('debug_traceTransaction', [sent.hash, { tracer: 'callTracer' }])
+  assert.equal(BigInt(trace.gasUsed), sent.gasUsed)
+  assert.equal(trace.to, home.toLowerCase())
+})
+
 await step('a used nonce is refused at once', async () => {
   const again = token.transfer(other, 1n, { nonce: 0, gasLimit: 100_000n })
   await assert.rejects(again, { code: 'NONCE_EXPIRED' })
 })
 
-done(10)
+done(12)

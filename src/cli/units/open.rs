@@ -215,7 +215,7 @@ impl Opening {
             transport: Arc::clone(&self.transport),
         });
         let eth = Arc::new(Eth::new(Arc::clone(&face), post));
-        let router = cu::router(Arc::clone(&face)).merge(eth::router(eth));
+        let router = cu::router(Arc::clone(&face)).merge(eth::router(eth)?);
         running.serve(door, router, "cu");
         running.cu = Some(cu);
         running.face = Some(face);

@@ -66,7 +66,7 @@ impl Db {
 }
 
 /// Code made ready to run. What is no designator of a delegation (EIP-7702) is plain code.
-fn ready(code: &[u8]) -> Bytecode {
+pub(crate) fn ready(code: &[u8]) -> Bytecode {
     let code = revm::primitives::Bytes::copy_from_slice(code);
     Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code))
 }

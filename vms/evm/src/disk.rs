@@ -2,7 +2,6 @@
 
 use crate::{
     abi::{Abi, Args},
-    address::address_of,
     drive::EvmDrive,
     message::{hex_bytes, tag_number},
     state::State,
@@ -10,7 +9,7 @@ use crate::{
 use drivebay_disk::{
     Digest, Disk, DiskId, Drive, Format, Header, Image, MountError, Process, Tag, json::Value,
 };
-use revm::primitives::{Address, U256, hardfork::SpecId};
+use revm::primitives::{U256, hardfork::SpecId};
 use std::sync::{Arc, atomic::AtomicBool};
 
 /// What the bytes of a module are.
@@ -38,11 +37,6 @@ pub(crate) type Birth = Result<(Vec<u8>, U256), String>;
 impl EvmDisk {
     pub(crate) fn header(&self) -> Header {
         self.blank.header().clone()
-    }
-
-    /// Where the module's contract stands: at the address that other processes know the process by.
-    pub(crate) fn home(&self, process: &Process) -> Address {
-        address_of(&process.id)
     }
 
     /// What makes the module's contract in the process's first call.

@@ -13,7 +13,9 @@ mod address;
 mod db;
 mod disk;
 mod drive;
+mod facts;
 mod formats;
+pub mod lab;
 mod machine;
 mod message;
 mod meter;
@@ -26,6 +28,7 @@ mod signed;
 mod state;
 pub mod statetest;
 pub mod view;
+mod watch;
 mod world;
 
 pub use abi::{Abi, AbiError};

@@ -2,10 +2,12 @@
 
 use crate::{
     db::Db,
+    facts::Facts,
     meter::{Meter, Stop},
     precompiles::Precompiles,
+    watch::Watcher,
 };
-use drivebay_disk::{Call, Host, HostError};
+use drivebay_disk::{Call, Host, HostError, Process};
 use revm::{
     Context, Journal,
     context::{
@@ -16,9 +18,10 @@ use revm::{
     handler::{
         EthFrame, EvmTr, FrameInitOrResult, FrameResult, Handler, ItemOrResult,
         evm::{ContextDbError, FrameInitResult},
-        instructions::EthInstructions,
+        instructions::{EthInstructions, InstructionProvider},
         pre_execution::calculate_caller_fee,
     },
+    inspector::{InspectorEvmTr, InspectorHandler, handler::frame_end, inspect_instructions},
     interpreter::{
         CreateInputs, CreateScheme, FrameInput, GasTracker, InitialAndFloorGas, Instruction,
         InstructionContext, InstructionResult, interpreter::EthInterpreter,
@@ -40,12 +43,12 @@ pub(crate) struct Around {
     pub(crate) call: Option<Arc<Call>>,
     pub(crate) host: Option<Arc<dyn Host>>,
     /// Set when the operator wants the thread back.
-    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) stop: Option<Arc<AtomicBool>>,
 }
 
 pub(crate) type Ctx = Context<BlockEnv, TxEnv, CfgEnv, Db, Journal<Db>, Around>;
 type Frame = EthFrame<EthInterpreter>;
-type Inner = Evm<Ctx, (), EthInstructions<EthInterpreter, Ctx>, Precompiles, Frame>;
+type Inner = Evm<Ctx, Watcher, EthInstructions<EthInterpreter, Ctx>, Precompiles, Frame>;
 pub(crate) type Failure = EVMError<std::convert::Infallible, InvalidTransaction>;
 
 /// Bytes of frames and memory that are kept for the next call; above, they are given back.
@@ -57,6 +60,8 @@ const FRAME_BYTES: usize = 34 << 10;
 pub(crate) struct Machine {
     evm: Inner,
     deepest: usize,
+    /// Of the process that ran here last.
+    facts: Option<Arc<Facts>>,
 }
 
 /// Why a fatal error is fatal stands in the meter.
@@ -67,7 +72,7 @@ fn jumpdest(context: InstructionContext<'_, Ctx, EthInterpreter>) -> Result<(), 
     let (around, remaining) = (&mut context.host.chain, context.interpreter.gas.remaining());
     if around.meter.is_over(remaining) {
         around.meter.halt(Stop::Fuel, remaining);
-    } else if around.stop.load(Ordering::Relaxed) {
+    } else if around.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
         let error = HostError::Exhausted { what: "time: the operator ended the call" };
         around.meter.halt(Stop::Host(error), remaining);
     } else {
@@ -84,8 +89,9 @@ impl Machine {
         let mut instruction = EthInstructions::new_mainnet_with_spec(spec);
         instruction.insert_instruction(JUMPDEST, Instruction::new(jumpdest), 1);
         let frame_stack = FrameStack::new_prealloc(1);
-        let evm = Evm { ctx, inspector: (), instruction, precompiles, frame_stack };
-        Self { evm, deepest: 0 }
+        let inspector = Watcher::default();
+        let evm = Evm { ctx, inspector, instruction, precompiles, frame_stack };
+        Self { evm, deepest: 0, facts: None }
     }
 
     pub(crate) fn ctx(&mut self) -> &mut Ctx {
@@ -94,6 +100,19 @@ impl Machine {
 
     pub(crate) fn db(&mut self) -> &mut Db {
         self.evm.ctx.journaled_state.db_mut()
+    }
+
+    /// What follows from a process.
+    pub(crate) fn facts(&mut self, process: &Arc<Process>) -> Arc<Facts> {
+        match &self.facts {
+            Some(facts) if facts.are_of(process) => facts.clone(),
+            _ => self.facts.insert(Arc::new(Facts::new(process))).clone(),
+        }
+    }
+
+    /// From now on, another looks on.
+    pub(crate) fn watch(&mut self, watcher: Watcher) -> Watcher {
+        std::mem::replace(&mut self.evm.inspector, watcher)
     }
 
     /// Runs one transaction. What it changed is not in the state yet.
@@ -105,7 +124,11 @@ impl Machine {
     ) -> Result<(ExecutionResult, EvmState), Failure> {
         self.evm.ctx.tx = tx;
         self.evm.ctx.chain = around;
-        let ran = Rulebook(manner).run(self);
+        let mut rules = Rulebook(manner);
+        let ran = match self.evm.inspector.is_nobody() {
+            true => rules.run(self),
+            false => rules.inspect_run(self),
+        };
         let changes = self.evm.ctx.journaled_state.finalize();
         self.evm.ctx.error = Ok(());
         ran.map(|result| (result, changes))
@@ -165,6 +188,24 @@ impl EvmTr for Machine {
 
     fn frame_run(&mut self) -> Result<FrameInitOrResult<Frame>, ContextDbError<Ctx>> {
         let ran = self.evm.frame_run()?;
+        self.settle(ran)
+    }
+
+    fn frame_return_result(
+        &mut self,
+        result: FrameResult,
+    ) -> Result<Option<FrameResult>, ContextDbError<Ctx>> {
+        self.evm.ctx.chain.meter.unpark();
+        self.evm.frame_return_result(result)
+    }
+}
+
+impl Machine {
+    /// Counts what a frame did until it called another or ended, and ends the call if that was too much.
+    fn settle(
+        &mut self,
+        ran: FrameInitOrResult<Frame>,
+    ) -> Result<FrameInitOrResult<Frame>, ContextDbError<Ctx>> {
         let meter = &mut self.evm.ctx.chain.meter;
         let remaining = match &ran {
             ItemOrResult::Item(init) => {
@@ -174,7 +215,10 @@ impl EvmTr for Machine {
             ItemOrResult::Result(result) => result.gas().remaining(),
         };
         if meter.stop.is_none() {
-            if meter.is_over(remaining) {
+            if self.evm.inspector.is_full() {
+                let error = HostError::Exhausted { what: "room for the trace; ask for less of it" };
+                meter.halt(Stop::Host(error), remaining);
+            } else if meter.is_over(remaining) {
                 meter.halt(Stop::Fuel, remaining);
             } else if let ItemOrResult::Result(result) = &ran {
                 match result.instruction_result() {
@@ -192,13 +236,42 @@ impl EvmTr for Machine {
         }
         Ok(ran)
     }
+}
 
-    fn frame_return_result(
+impl InspectorEvmTr for Machine {
+    type Inspector = Watcher;
+
+    fn all_inspector(
+        &self,
+    ) -> (&Ctx, &Self::Instructions, &Precompiles, &FrameStack<Frame>, &Watcher) {
+        let Evm { ctx, inspector, instruction, precompiles, frame_stack } = &self.evm;
+        (ctx, instruction, precompiles, frame_stack, inspector)
+    }
+
+    fn all_mut_inspector(
         &mut self,
-        result: FrameResult,
-    ) -> Result<Option<FrameResult>, ContextDbError<Ctx>> {
-        self.evm.ctx.chain.meter.unpark();
-        self.evm.frame_return_result(result)
+    ) -> (&mut Ctx, &mut Self::Instructions, &mut Precompiles, &mut FrameStack<Frame>, &mut Watcher)
+    {
+        let Evm { ctx, inspector, instruction, precompiles, frame_stack } = &mut self.evm;
+        (ctx, instruction, precompiles, frame_stack, inspector)
+    }
+
+    /// As revm has it, and counted as a run that nobody watches.
+    fn inspect_frame_run(&mut self) -> Result<FrameInitOrResult<Frame>, ContextDbError<Ctx>> {
+        let (ctx, inspector, frame, instructions) = self.ctx_inspector_frame_instructions();
+        let action = inspect_instructions(
+            ctx,
+            &mut frame.interpreter,
+            &mut *inspector,
+            instructions.instruction_table(),
+            instructions.gas_table(),
+        );
+        let mut ran = frame.process_next_action::<_, ContextDbError<Ctx>>(ctx, action)?;
+        if let ItemOrResult::Result(result) = &mut ran {
+            frame_end(ctx, inspector, &frame.input, result);
+            frame.set_finished(true);
+        }
+        self.settle(ran)
     }
 }
 
@@ -271,6 +344,10 @@ impl Handler for Rulebook {
             init
         }))
     }
+}
+
+impl InspectorHandler for Rulebook {
+    type IT = EthInterpreter;
 }
 
 #[cfg(test)]

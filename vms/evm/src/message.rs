@@ -168,10 +168,10 @@ pub(crate) fn input(
     action: Option<&str>,
 ) -> Result<(Bytes, Option<Function>), String> {
     let data = message.data.as_deref().unwrap_or_default();
+    let Some(action) = action else { return Ok((bytes_of(data), None)) };
     let json = std::str::from_utf8(data).ok().and_then(|text| Value::parse(text).ok());
     let json = json.filter(|json| matches!(json, Value::Array(_) | Value::Object(_)));
     let args = json.as_ref().map_or(Args::Tags(&message.tags), Args::Json);
-    let Some(action) = action else { return Ok((bytes_of(data), None)) };
     let function = abi.function(action, |params| args.fits(params)).map_err(|why| why.0)?;
     let Some(function) = function else { return Ok((bytes_of(data), None)) };
     let values = args.values(&function.inputs).map_err(|why| why.0)?;

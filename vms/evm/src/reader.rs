@@ -92,6 +92,21 @@ impl DiskReader for EvmReader {
         module: &Module,
         _artifacts: &dyn ArtifactStore,
     ) -> Result<Arc<dyn Disk>, ReadError> {
+        Ok(Arc::new(self.disk(module, self.stop.clone())?))
+    }
+
+    fn limits(&self, module: &Module, process: &Process) -> Limits {
+        formats::limits(module, process)
+    }
+}
+
+impl EvmReader {
+    /// The disk of a module, whose calls end when `stop` is set.
+    pub(crate) fn disk(
+        &self,
+        module: &Module,
+        stop: Arc<AtomicBool>,
+    ) -> Result<EvmDisk, ReadError> {
         let known = self.formats.iter().zip(&RULES);
         let Some((format, rules)) = known.into_iter().find(|(f, _)| f.name == module.format) else {
             let names = RULES.map(|rules| rules.name).join(", ");
@@ -114,11 +129,7 @@ impl DiskReader for EvmReader {
         let header = Header { module: module.id, state: format.name.clone() };
         let blank = State::default().image(&header);
         let blank = blank.map_err(|error| drivebay_disk::bug!("a blank image: {error}"))?;
-        let (format, spec, stop) = (format.clone(), rules.spec, self.stop.clone());
-        Ok(Arc::new(EvmDisk { format, spec, kind, code, abi, blank, stop }))
-    }
-
-    fn limits(&self, module: &Module, process: &Process) -> Limits {
-        formats::limits(module, process)
+        let (format, spec) = (format.clone(), rules.spec);
+        Ok(EvmDisk { format, spec, kind, code, abi, blank, stop })
     }
 }

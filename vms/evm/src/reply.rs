@@ -1,58 +1,93 @@
 //! What a transaction answers, as a reply.
 
 use crate::{
-    abi::{Abi, answer_of, checksummed},
+    abi::{Abi, answer_of},
+    facts::Facts,
     formats::OUTBOX,
     message::Plan,
     outbox::Sent,
 };
 use drivebay_disk::{
     Assign, Call, Outgoing, Output, Reply, Tag,
-    json::{Json, Value},
+    json::{Json, Value, Writer},
 };
 use revm::{
-    context::result::{ExecutionResult, HaltReason},
+    context::result::{ExecutionResult, HaltReason, Output as Returned},
     primitives::{Log, hex},
 };
 
 /// The reply to a transaction that ended by itself.
-pub(crate) fn of(call: &Call, abi: &Abi, plan: &Plan, result: &ExecutionResult) -> Reply {
+pub(crate) fn of(
+    (call, facts): (&Call, &Facts),
+    abi: &Abi,
+    plan: &Plan,
+    result: &ExecutionResult,
+) -> Reply {
     let mut reply = Reply::default();
-    let mut said: Vec<(&str, Value)> = Vec::new();
     match result {
         ExecutionResult::Success { output, logs, .. } => {
-            let bytes = output.data();
-            let decoded = plan.function.as_ref().and_then(|f| answer_of(f, bytes));
-            let raw = Value::from(hex::encode_prefixed(bytes));
-            said.push(("data", decoded.unwrap_or_else(|| raw.clone())));
-            said.push(("status", 1_u32.into()));
-            match output.address() {
-                Some(address) => said.push(("contract", checksummed(address).into())),
-                None => said.push(("return", raw)),
-            }
-            let visible = logs.iter().filter(|log| log.address != OUTBOX);
-            said.push(("logs", visible.map(|log| shown(abi, log)).collect::<Vec<_>>().into()));
+            reply.output = Output::Json(success(facts, abi, plan, (output, logs)));
             send(&mut reply, call, logs.iter().filter_map(Sent::of));
         }
         ExecutionResult::Revert { output, .. } => {
             let why = reverted(abi, output);
-            reply.error = Some(Json::from(Value::from(why.as_str())));
-            said.push(("data", Value::from(why)));
-            said.push(("status", 0_u32.into()));
-            said.push(("revert", hex::encode_prefixed(output).into()));
+            failure(&mut reply, plan, &why, Some(output));
         }
-        ExecutionResult::Halt { reason, .. } => {
-            let why = halted(reason);
-            reply.error = Some(Json::from(Value::from(why)));
-            said.push(("data", Value::from(why)));
-            said.push(("status", 0_u32.into()));
-        }
+        ExecutionResult::Halt { reason, .. } => failure(&mut reply, plan, halted(reason), None),
     }
-    if let Some(hash) = plan.hash {
-        said.push(("transaction", hex::encode_prefixed(hash).into()));
-    }
-    reply.output = Output::Json(Value::object(said).into());
     reply
+}
+
+/// What a call said that went well. Most calls do: it is written at once.
+fn success(facts: &Facts, abi: &Abi, plan: &Plan, (output, logs): (&Returned, &[Log])) -> Json {
+    let bytes = output.data();
+    let decoded = plan.function.as_ref().and_then(|f| answer_of(f, bytes));
+    let mut out = Writer::with_capacity(256 + 4 * bytes.len() + 1024 * logs.len().min(64));
+    out.object(|out| {
+        out.key("data");
+        match decoded {
+            Some(decoded) => out.value(decoded),
+            None => out.hex(bytes),
+        };
+        out.key("status").value(1_u32.into());
+        match output.address() {
+            Some(address) => out.key("contract").text(&facts.text(address)),
+            None => out.key("return").hex(bytes),
+        };
+        out.key("logs").array(|out| {
+            for log in logs.iter().filter(|log| log.address != OUTBOX) {
+                out.object(|out| shown(out, (facts, abi), log));
+            }
+        });
+        if let Some(hash) = plan.hash {
+            out.key("transaction").hex(hash.as_slice());
+        }
+    });
+    out.finish()
+}
+
+fn shown(out: &mut Writer, (facts, abi): (&Facts, &Abi), log: &Log) {
+    out.key("address").text(&facts.text(&log.address));
+    out.key("topics").array(|out| {
+        for topic in log.topics() {
+            out.hex(topic.as_slice());
+        }
+    });
+    out.key("data").hex(&log.data.data);
+    let decoded = abi.event(log);
+    for key in ["event", "args"] {
+        if let Some(value) = decoded.as_ref().and_then(|event| event.get(key)) {
+            out.key(key).value(value.clone());
+        }
+    }
+}
+
+fn failure(reply: &mut Reply, plan: &Plan, why: &str, data: Option<&[u8]>) {
+    reply.error = Some(Json::from(Value::from(why)));
+    let mut said = vec![("data", Value::from(why)), ("status", 0_u32.into())];
+    said.extend(data.map(|data| ("revert", hex::encode_prefixed(data).into())));
+    said.extend(plan.hash.map(|hash| ("transaction", hex::encode_prefixed(hash).into())));
+    reply.output = Output::Json(Value::object(said).into());
 }
 
 /// Why a call reverted, in its own words.
@@ -84,21 +119,6 @@ pub(crate) fn halted(reason: &HaltReason) -> &'static str {
         HaltReason::OutOfFunds => "insufficient balance for transfer",
         _ => "execution failed",
     }
-}
-
-fn shown(abi: &Abi, log: &Log) -> Value {
-    let topics: Vec<Value> =
-        log.topics().iter().map(|topic| hex::encode_prefixed(topic).into()).collect();
-    let mut pairs = vec![
-        ("address", Value::from(checksummed(&log.address))),
-        ("topics", topics.into()),
-        ("data", hex::encode_prefixed(&log.data.data).into()),
-    ];
-    let decoded = abi.event(log);
-    for key in ["event", "args"] {
-        pairs.extend(decoded.as_ref().and_then(|event| event.get(key).cloned()).map(|v| (key, v)));
-    }
-    Value::object(pairs)
 }
 
 /// Puts what was sent in a reply. Each message has a reference and an anchor of its own.

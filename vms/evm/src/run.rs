@@ -3,7 +3,9 @@
 use crate::{
     account::Account,
     disk::EvmDisk,
+    facts::Facts,
     formats::{COINBASE, MEMORY_BYTES, OUTBOX},
+    lab::{Order, Traced},
     machine::{Around, Failure, Machine, Manner},
     message::{self, Intent, Plan},
     meter::{Meter, Stop},
@@ -11,6 +13,7 @@ use crate::{
     precompiles::Precompiles,
     reply,
     state::State,
+    watch::Watcher,
     world::{Empty, Hashed, Keys},
 };
 use drivebay_disk::{
@@ -19,10 +22,11 @@ use drivebay_disk::{
 };
 use revm::{
     context::{
-        BlockEnv, CfgEnv, TxEnv,
+        CfgEnv, TxEnv,
         result::{ExecutionResult, HaltReason, InvalidTransaction},
     },
-    primitives::{Address, B256, TxKind, U256, hardfork::SpecId, keccak256},
+    primitives::{Address, B256, TxKind, U256, hardfork::SpecId},
+    state::EvmState,
 };
 use std::{cell::RefCell, sync::Arc};
 
@@ -52,32 +56,44 @@ pub(crate) fn run(
     (call, limits, keep): (Arc<Call>, &Limits, bool),
     host: Arc<dyn Host>,
 ) -> Result<End, Box<Failed>> {
+    on_machine(disk.spec, |machine| {
+        Run::new(disk, machine, (call, limits, host)).whole(state, keep)
+    })
+}
+
+/// Lends a job the thread's machine of a fork.
+pub(crate) fn on_machine<T>(spec: SpecId, job: impl FnOnce(&mut Machine) -> T) -> T {
     let known = MACHINES.with_borrow_mut(|machines| {
-        let at = machines.iter().position(|(spec, _)| *spec == disk.spec)?;
+        let at = machines.iter().position(|(known, _)| *known == spec)?;
         Some(machines.swap_remove(at).1)
     });
     // Taken out while it runs: one that is lost to a panic does not come back.
-    let new = || Machine::new(disk.spec, Precompiles::with_outbox(disk.spec));
+    let new = || Machine::new(spec, Precompiles::with_outbox(spec));
     let mut machine = known.unwrap_or_else(new);
-    let end = Run { disk, machine: &mut machine, call, limits, host }.whole(state, keep);
+    let done = job(&mut machine);
     MACHINES.with_borrow_mut(|machines| {
-        if machines.iter().all(|(spec, _)| *spec != disk.spec) {
-            machines.push((disk.spec, machine));
+        if machines.iter().all(|(known, _)| *known != spec) {
+            machines.push((spec, machine));
         }
     });
-    end
+    done
 }
 
-struct Run<'a> {
-    disk: &'a EvmDisk,
-    machine: &'a mut Machine,
-    call: Arc<Call>,
-    limits: &'a Limits,
-    host: Arc<dyn Host>,
+/// One call, on its way.
+pub(crate) struct Run<'a> {
+    pub(crate) disk: &'a EvmDisk,
+    pub(crate) machine: &'a mut Machine,
+    pub(crate) call: Arc<Call>,
+    pub(crate) limits: &'a Limits,
+    pub(crate) host: Arc<dyn Host>,
+    facts: Arc<Facts>,
+    /// The trace that is wanted of it, and the one of its last transaction.
+    pub(crate) order: Option<&'a Order>,
+    pub(crate) trace: Option<Traced>,
 }
 
 /// What a part of a call came to.
-enum Part {
+pub(crate) enum Part {
     /// It is over, and this is its reply; it may be a fault.
     Over(Option<Fault>, Reply),
     /// The operator's.
@@ -86,9 +102,9 @@ enum Part {
 
 /// Fuel and gas so far.
 #[derive(Clone, Copy, Default)]
-struct Spent {
-    fuel: u64,
-    gas: u64,
+pub(crate) struct Spent {
+    pub(crate) fuel: u64,
+    pub(crate) gas: u64,
 }
 
 fn fault(code: FaultCode, said: impl Into<String>) -> Part {
@@ -97,8 +113,17 @@ fn fault(code: FaultCode, said: impl Into<String>) -> Part {
     Part::Over(Some(fault), Reply::default())
 }
 
-impl Run<'_> {
-    fn whole(mut self, state: State, keep: bool) -> Result<End, Box<Failed>> {
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        disk: &'a EvmDisk,
+        machine: &'a mut Machine,
+        (call, limits, host): (Arc<Call>, &'a Limits, Arc<dyn Host>),
+    ) -> Self {
+        let facts = machine.facts(&call.process);
+        Self { disk, machine, call, limits, host, facts, order: None, trace: None }
+    }
+
+    pub(crate) fn whole(&mut self, state: State, keep: bool) -> Result<End, Box<Failed>> {
         // A message is not in the state before it succeeded; only a birth is, before the message after it.
         let before = (!state.chain.is_born).then(|| state.clone());
         self.machine.db().load(state);
@@ -124,30 +149,30 @@ impl Run<'_> {
         }
     }
 
-    fn gas_limit(&self) -> u64 {
+    pub(crate) fn gas_limit(&self) -> u64 {
         self.limits.gas.unwrap_or(self.limits.fuel.0)
     }
 
-    fn set_world(&mut self) {
-        let call = self.call.clone();
+    pub(crate) fn set_world(&mut self) {
         let (gas_limit, spec) = (self.gas_limit(), self.disk.spec);
         let memory_limit = self.limits.memory_bytes.min(MEMORY_BYTES);
-        let ctx = self.machine.ctx();
-        ctx.block = BlockEnv {
-            number: U256::from(call.slot.nonce),
-            beneficiary: COINBASE,
-            timestamp: U256::from(call.timestamp_ms / 1000),
-            gas_limit,
-            basefee: 0,
-            prevrandao: Some(B256::from(call.seed)),
-            ..BlockEnv::default()
-        };
+        let (call, ctx) = (&self.call, self.machine.ctx());
+        // All but what a blob costs, which is the same for all.
+        let block = &mut ctx.block;
+        block.number = U256::from(call.slot.nonce);
+        block.beneficiary = COINBASE;
+        block.timestamp = U256::from(call.timestamp_ms / 1000);
+        block.gas_limit = gas_limit;
+        block.basefee = 0;
+        block.difficulty = U256::ZERO;
+        block.prevrandao = Some(B256::from(call.seed));
         if ctx.cfg.spec != spec {
             ctx.cfg = CfgEnv::new_with_spec(spec);
         }
-        ctx.cfg.chain_id = message::chain_id(&call.process);
+        ctx.cfg.chain_id = self.facts.chain_id;
         ctx.cfg.memory_limit = memory_limit;
         ctx.cfg.disable_block_gas_limit = true;
+        ctx.cfg.disable_base_fee = false;
         ctx.cfg.tx_gas_limit_cap = Some(u64::MAX);
     }
 
@@ -174,9 +199,9 @@ impl Run<'_> {
             chain_id: None,
             ..TxEnv::default()
         };
-        let home = self.disk.home(&self.call.process);
-        let plan = Plan { manner: Manner::Birth(home), tx, function: None, hash: None };
-        let (result, changes) = match self.transact(&plan, spent) {
+        let home = self.facts.home;
+        let mut plan = Plan { manner: Manner::Birth(home), tx, function: None, hash: None };
+        let (result, changes) = match self.transact(&mut plan, spent) {
             Ok(done) => done,
             Err(part) => return Some(*part),
         };
@@ -218,7 +243,7 @@ impl Run<'_> {
     }
 
     fn message(&mut self, spent: &mut Spent, keep: bool) -> Part {
-        let home = self.disk.home(&self.call.process);
+        let home = self.facts.home;
         let gas = self.gas_limit().saturating_sub(spent.gas);
         let intent = match message::intent(&self.call, &self.disk.abi, home, gas) {
             Ok(intent) => intent,
@@ -232,11 +257,11 @@ impl Run<'_> {
                 self.over(said_by(Value::object(said)), keep)
             }
             Intent::Deposit { to, amount } => self.deposit(to, amount, keep),
-            Intent::Run(plan) => self.plan(&plan, spent, keep),
+            Intent::Run(mut plan) => self.plan(&mut plan, spent, keep),
         }
     }
 
-    fn plan(&mut self, plan: &Plan, spent: &mut Spent, keep: bool) -> Part {
+    fn plan(&mut self, plan: &mut Plan, spent: &mut Spent, keep: bool) -> Part {
         let gas = self.gas_limit().saturating_sub(spent.gas);
         if plan.tx.gas_limit > gas {
             return fault(
@@ -254,7 +279,7 @@ impl Run<'_> {
         if let (ExecutionResult::Halt { reason, .. }, Manner::Message) = (&result, plan.manner) {
             return self.halted(reason, spent);
         }
-        let reply = reply::of(&self.call, &self.disk.abi, plan, &result);
+        let reply = reply::of((&self.call, &self.facts), &self.disk.abi, plan, &result);
         if reply::size(&reply) > self.limits.output_bytes.into() {
             return too_loud();
         }
@@ -275,9 +300,7 @@ impl Run<'_> {
             return too_loud();
         }
         if keep {
-            let number = self.call.slot.nonce;
-            let hash = block_hash(number, &self.call.seed);
-            self.machine.db().chain.push(number, hash);
+            self.machine.db().chain.push(self.call.slot.nonce, self.call.seed);
         }
         Part::Over(None, reply)
     }
@@ -328,19 +351,23 @@ impl Run<'_> {
         }
     }
 
-    fn transact(
+    pub(crate) fn transact(
         &mut self,
-        plan: &Plan,
+        plan: &mut Plan,
         spent: &mut Spent,
-    ) -> Result<(ExecutionResult, revm::state::EvmState), Box<Part>> {
+    ) -> Result<(ExecutionResult, EvmState), Box<Part>> {
         self.machine.ctx().cfg.disable_nonce_check = plan.manner != Manner::Ethereum;
         let around = Around {
             meter: Meter::new(plan.tx.gas_limit, spent.fuel, self.limits),
             call: Some(self.call.clone()),
             host: Some(self.host.clone()),
-            stop: self.disk.stop.clone(),
+            stop: Some(self.disk.stop.clone()),
         };
-        let ran = self.machine.transact(plan.manner, plan.tx.clone(), around);
+        if let Some(order) = self.order {
+            self.machine.watch(order.watcher());
+        }
+        let ran = self.machine.transact(plan.manner, std::mem::take(&mut plan.tx), around);
+        let watcher = self.order.map(|_| self.machine.watch(Watcher::Nobody));
         let meter = std::mem::take(&mut self.machine.ctx().chain.meter);
         if let Some(stop) = &meter.stop {
             spent.fuel = meter.used_at_stop();
@@ -358,7 +385,15 @@ impl Run<'_> {
                 if spent.fuel > self.limits.fuel.0 {
                     return Err(Box::new(self.out_of_fuel(spent)));
                 }
-                Ok((result, changes))
+                match (self.order, watcher) {
+                    (Some(order), Some(watcher)) => {
+                        let (trace, done) =
+                            order.fill(watcher, self.machine.ctx(), (result, changes));
+                        self.trace = Some(trace);
+                        Ok(done)
+                    }
+                    _ => Ok((result, changes)),
+                }
             }
             Err(failure) => Err(Box::new(self.failed(failure, spent))),
         }
@@ -390,7 +425,7 @@ impl Run<'_> {
                 format!("insufficient funds: value and fee are {fee}, the balance is {balance}")
             }
             Invalid::InvalidChainId => {
-                let expected = message::chain_id(&self.call.process);
+                let expected = self.facts.chain_id;
                 format!("the transaction is for another chain; expected chain id {expected}")
             }
             Invalid::CreateInitCodeSizeLimit => "init code too large".into(),
@@ -418,10 +453,4 @@ fn said_by(output: Value) -> Reply {
 fn too_loud() -> Part {
     let fault = Fault::new(FaultCode::TooLoud, "answer, logs and messages together");
     Part::Over(Some(fault), Reply::default())
-}
-
-/// The hash of a block: of its number, and of the seed that the schedule's hash chain gave its slot.
-pub fn block_hash(number: u64, seed: &[u8; 32]) -> B256 {
-    let parts: [&[u8]; 3] = [b"drivebay evm block", &number.to_be_bytes(), seed];
-    keccak256(parts.concat())
 }

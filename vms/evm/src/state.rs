@@ -9,13 +9,19 @@ use drivebay_disk::{
     Digest, Header, Image, MountError, PageError, Pages, Refusal, RefusalCode, SectionName, Table,
 };
 use revm::primitives::{B256, KECCAK_EMPTY, keccak256};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub(crate) const ACCOUNTS: SectionName = SectionName::new("accounts");
 pub(crate) const CODES: SectionName = SectionName::new("codes");
 const CHAIN: SectionName = SectionName::new("chain");
-/// Hashes, then the number of the newest block plus one, then whether the module's contract stands.
-const CHAIN_BYTES: u64 = HASHES * 32 + 9;
+/// Seeds, then which of them are there, then the number of the newest block plus one, then whether the
+/// module's contract stands.
+const MARKS_AT: u64 = HASHES * 32;
+const NEXT_AT: u64 = MARKS_AT + HASHES / 8;
+const CHAIN_BYTES: u64 = NEXT_AT + 9;
+/// Seeds that are copied together when a state shares them.
+const CHUNK: usize = 16;
+const CHUNKS: usize = HASHES as usize / CHUNK;
 
 /// Everything that one call can leave to the next. A clone costs a few reference counts.
 #[derive(Clone, Default)]
@@ -24,71 +30,115 @@ pub(crate) struct State {
     pub(crate) chain: Chain,
 }
 
-/// The last blocks, and whether the first of them was there.
+/// The last blocks, and whether the first of them was there. Of a block its seed is kept: few ask for its
+/// hash, which follows from it.
 #[derive(Clone)]
 pub(crate) struct Chain {
-    /// The hash of block n at n modulo [`HASHES`]; zero where a slot left no mark.
-    hashes: Arc<[B256; HASHES as usize]>,
+    /// The seed of block n at n modulo [`HASHES`]; `None` where a slot left no mark.
+    seeds: Arc<[Arc<Chunk>; CHUNKS]>,
     /// Number of the newest block plus one; 0 before the first.
     next: u64,
     /// Whether the module's contract was made.
     pub(crate) is_born: bool,
 }
 
+type Seed = Option<[u8; 32]>;
+type Chunk = [Seed; CHUNK];
+
+static NO_SEEDS: LazyLock<Arc<[Arc<Chunk>; CHUNKS]>> = LazyLock::new(|| {
+    let none: Arc<Chunk> = Arc::new([None; CHUNK]);
+    Arc::new(std::array::from_fn(|_| none.clone()))
+});
+
 impl Default for Chain {
     fn default() -> Self {
-        Self { hashes: Arc::new([B256::ZERO; HASHES as usize]), next: 0, is_born: false }
+        Self { seeds: NO_SEEDS.clone(), next: 0, is_born: false }
     }
 }
 
-fn place(number: u64) -> usize {
-    (number % HASHES) as usize
+fn place(number: u64) -> (usize, usize) {
+    let place = (number % HASHES) as usize;
+    (place / CHUNK, place % CHUNK)
 }
 
 impl Chain {
     /// The hash of a block; zero if it is none of the last, or its slot left no mark.
     pub(crate) fn hash(&self, number: u64) -> B256 {
         let is_kept = number < self.next && self.next - number <= HASHES;
-        self.hashes.get(place(number)).copied().filter(|_| is_kept).unwrap_or_default()
+        let (chunk, at) = place(number);
+        let seed = self.seeds.get(chunk).and_then(|chunk| *chunk.get(at)?).filter(|_| is_kept);
+        seed.map(|seed| block_hash(number, &seed)).unwrap_or_default()
     }
 
     /// Adds a block, or says again what the newest one is.
-    pub(crate) fn push(&mut self, number: u64, hash: B256) {
+    pub(crate) fn push(&mut self, number: u64, seed: [u8; 32]) {
         if number < self.next {
             return;
         }
-        let hashes = Arc::make_mut(&mut self.hashes);
-        let skipped = self.next.max(number.saturating_sub(HASHES - 1))..number;
-        for at in skipped.map(place).chain([place(number)]) {
-            hashes.iter_mut().skip(at).take(1).for_each(|kept| *kept = B256::ZERO);
+        for skipped in self.next.max(number.saturating_sub(HASHES - 1))..number {
+            self.put(skipped, None);
         }
-        hashes.iter_mut().skip(place(number)).take(1).for_each(|kept| *kept = hash);
+        self.put(number, Some(seed));
         self.next = number.saturating_add(1);
+    }
+
+    fn put(&mut self, number: u64, seed: Seed) {
+        let (chunk, at) = place(number);
+        let chunks = Arc::make_mut(&mut self.seeds);
+        if let Some(kept) = chunks.get_mut(chunk).and_then(|chunk| Arc::make_mut(chunk).get_mut(at))
+        {
+            *kept = seed;
+        }
     }
 
     fn pages(&self) -> Result<Pages, PageError> {
         let mut pages = Pages::new(CHAIN_BYTES);
         if self.next > 0 {
-            let hashes = self.hashes.map(|hash| hash.0);
-            pages.write(0, hashes.as_flattened())?;
+            let (mut seeds, mut marks) = (Vec::new(), [0u8; HASHES as usize / 8]);
+            let all = self.seeds.iter().flat_map(|chunk| chunk.iter());
+            for (at, seed) in all.enumerate() {
+                seeds.extend(seed.unwrap_or_default());
+                if let Some(marks) = marks.get_mut(at / 8) {
+                    *marks |= u8::from(seed.is_some()) << (at % 8);
+                }
+            }
+            pages.write(0, &seeds)?;
+            pages.write(MARKS_AT, &marks)?;
         }
-        pages.write(HASHES * 32, &self.next.to_le_bytes())?;
+        pages.write(NEXT_AT, &self.next.to_le_bytes())?;
         pages.write(CHAIN_BYTES - 1, &[self.is_born.into()])?;
         Ok(pages)
     }
 
     fn from_pages(pages: &Pages) -> Result<Self, MountError> {
-        let mut hashes = [[0; 32]; HASHES as usize];
-        pages.read(0, hashes.as_flattened_mut())?;
+        let (mut seeds, mut marks) = ([[0; 32]; HASHES as usize], [0; HASHES as usize / 8]);
+        pages.read(0, seeds.as_flattened_mut())?;
+        pages.read(MARKS_AT, &mut marks)?;
         let (mut next, mut born) = ([0; 8], [0]);
-        pages.read(HASHES * 32, &mut next)?;
+        pages.read(NEXT_AT, &mut next)?;
         pages.read(CHAIN_BYTES - 1, &mut born)?;
-        let next = u64::from_le_bytes(next);
-        if born[0] > 1 || (next == 0 && hashes.as_flattened().iter().any(|byte| *byte != 0)) {
+        let mut chain = Self { next: u64::from_le_bytes(next), ..Self::default() };
+        chain.is_born = born[0] == 1;
+        let mut is_bent = born[0] > 1;
+        for (at, seed) in seeds.into_iter().enumerate() {
+            let is_there = marks.get(at / 8).is_some_and(|marks| marks >> (at % 8) & 1 == 1);
+            match is_there {
+                true => chain.put(at as u64, Some(seed)),
+                false => is_bent |= seed != [0; 32],
+            }
+            is_bent |= is_there && at as u64 >= chain.next;
+        }
+        if is_bent {
             return Err(bent("its chain is not as this reader writes it").into());
         }
-        Ok(Self { hashes: Arc::new(hashes.map(B256::from)), next, is_born: born[0] == 1 })
+        Ok(chain)
     }
+}
+
+/// The hash of a block: of its number, and of the seed that the schedule's hash chain gave its slot.
+pub fn block_hash(number: u64, seed: &[u8; 32]) -> B256 {
+    let parts: [&[u8]; 3] = [b"drivebay evm block", &number.to_be_bytes(), seed];
+    keccak256(parts.concat())
 }
 
 fn bent(what: &str) -> Refusal {
@@ -105,6 +155,13 @@ impl State {
             .with(ACCOUNTS, self.world.accounts.clone())
             .with(CODES, self.world.codes.clone())
             .with(CHAIN, self.chain.pages()?))
+    }
+
+    /// The state of an image that this unit made itself: it is not looked at again.
+    pub(crate) fn of_ours(image: &Image) -> Option<Self> {
+        let world = crate::view::world(image)?;
+        let chain = image.pages(&CHAIN).filter(|chain| chain.len_bytes() == CHAIN_BYTES)?;
+        Some(Self { world, chain: Chain::from_pages(chain).ok()? })
     }
 
     /// The state that an image is of: nothing but what [`State::image`] makes is taken.

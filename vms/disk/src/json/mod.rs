@@ -10,9 +10,11 @@ mod text;
 mod value;
 mod walk;
 mod write;
+mod writer;
 
 pub use text::Text;
 pub use value::Value;
+pub use writer::Writer;
 
 use std::sync::Arc;
 

@@ -234,4 +234,32 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn what_is_written_piece_by_piece_is_what_a_tree_writes(
+        texts in prop::collection::vec(any::<String>(), 0..4),
+        bytes in prop::collection::vec(any::<u8>(), 0..40),
+        tree in value(),
+    ) {
+        let mut writer = Writer::with_capacity(16);
+        writer.object(|out| {
+            out.key("texts").array(|out| {
+                for text in &texts {
+                    out.text(text);
+                }
+            });
+            out.key("bytes").hex(&bytes).key("tree").value(tree.clone());
+            out.key("none").object(|_| {});
+        });
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let texts: Vec<Value> = texts.iter().map(|text| Value::from(text.as_str())).collect();
+        let none: [(&str, Value); 0] = [];
+        let whole = Value::object([
+            ("texts", Value::from(texts)),
+            ("bytes", Value::from(format!("0x{digits}"))),
+            ("tree", tree),
+            ("none", Value::object(none)),
+        ]);
+        prop_assert_eq!(writer.finish().as_str(), Json::from(whole).as_str());
+    }
 }

@@ -67,7 +67,7 @@ pub(super) fn text(string: &Text, out: &mut String) {
     out.push('"');
 }
 
-fn escaped(mut rest: &str, out: &mut String) {
+pub(super) fn escaped(mut rest: &str, out: &mut String) {
     let special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
     while let Some(at) = rest.as_bytes().iter().position(special) {
         // Special bytes are ASCII, so both cuts fall between characters.
