@@ -13,7 +13,7 @@ contract ForkTest is Foundry {
         owner = vm.envAddress("OWNER");
     }
 
-    function test_StateIsTheProcesss() external view {
+    function test_StateIsThatOfTheProcess() external view {
         require(gold.totalSupply() == 1_000_000, "supply");
         require(keccak256(bytes(gold.name())) == keccak256("Gold"), "name");
         require(gold.balanceOf(owner) == 994_900, "the deposit and the swap are paid");
