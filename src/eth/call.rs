@@ -98,7 +98,7 @@ impl Wanted {
             process.cu().look(&process.id, at, move |scene| {
                 place_dry(&mut fields, scene.at().timestamp_ms, scene.at().block_height);
                 let (call, host) = scene.dry(&DryMessage::new(&fields));
-                let setting = Setting { call, host, limits: scene.limits().clone() };
+                let setting = Setting { call, host, limits: *scene.limits() };
                 let lab = Lab::new(scene.module(), scene.image(), stop);
                 let ready = lab.and_then(|mut lab| lab.change(&overrides).map(|()| lab));
                 Ok(ready.and_then(|lab| job(&lab, &Trial { setting, wish, block })))

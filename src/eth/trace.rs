@@ -72,7 +72,7 @@ async fn replay(process: &Process, run: &Ran, options: TraceOptions) -> Result<S
     let trace = within(|stop| {
         process.cu().look_before(&process.id, run.slot, move |scene| {
             let (call, host) = scene.scheduled(&entry);
-            let setting = Setting { call, host, limits: scene.limits().clone() };
+            let setting = Setting { call, host, limits: *scene.limits() };
             let lab = Lab::new(scene.module(), scene.image(), stop);
             Ok(lab.and_then(|lab| lab.replay(&setting, &order)))
         })
