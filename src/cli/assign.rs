@@ -23,10 +23,10 @@ Prints the assignment's id, which `drivebay result` takes.";
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The process
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, allow_hyphen_values = true)]
     process: Id,
     /// The message or transaction
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, allow_hyphen_values = true)]
     message: Id,
     /// It is a transaction of Arweave itself, which must have settled
     #[arg(long)]

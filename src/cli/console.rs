@@ -49,7 +49,7 @@ const BLUEPRINTS: &[(&str, &str)] =
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The process
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, allow_hyphen_values = true)]
     process: Id,
     /// A folder of blueprints: .load-blueprint NAME takes NAME.lua there first
     #[arg(long, value_name = "DIR", env = "DRIVEBAY_BLUEPRINTS", hide_env_values = true)]

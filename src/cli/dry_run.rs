@@ -21,7 +21,7 @@ Ends with 1 if the result is an error.";
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The process
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, allow_hyphen_values = true)]
     process: Id,
     #[command(flatten)]
     said: SaidArgs,
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     owner: Option<String>,
     /// Ask the state as it was after this message
-    #[arg(long, value_name = "MESSAGE", value_parser = parse_id)]
+    #[arg(long, value_name = "MESSAGE", value_parser = parse_id, allow_hyphen_values = true)]
     to: Option<Id>,
     /// Print it as JSON
     #[arg(long)]

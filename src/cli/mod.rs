@@ -9,6 +9,7 @@ mod config;
 mod console;
 mod dry_run;
 mod error;
+mod exported;
 mod files;
 mod image;
 mod inspect;

@@ -1,7 +1,9 @@
 //! `drivebay replay`: evaluates a whole schedule from a file, as a unit does.
 
 use super::{
-    App, color,
+    App,
+    client::parse_tag,
+    color,
     error::{Exit, usage},
     files, message,
     module::{artifacts, format_of, read_bytes},
@@ -15,7 +17,7 @@ use crate::{
         Store,
     },
     disk::{
-        Module, Slot,
+        Module, Slot, Tag,
         json::{Json, Value},
     },
     wire::{Fields, number},
@@ -33,7 +35,8 @@ use std::{
 
 const AFTER_HELP: &str = "\
 A log is the file of a workload (env, messages, steps), or what a scheduler answers to
-GET /PROCESS?process-id=PROCESS: pairs of message and assignment, in pages or in a list.
+GET /PROCESS?process-id=PROCESS: pairs of message and assignment, in pages or in a list. A scheduler does not
+tell a module's owner and tags, which the process sees: name them with --module-owner and --module-tag.
 
 Examples:
   drivebay replay F_catchup.json aos2_0_6.wasm
@@ -62,6 +65,12 @@ pub(crate) struct Args {
     /// Its Module-Format, if neither the log nor the file tells
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
+    /// The address of who published the module, if the log does not tell
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
+    module_owner: Option<String>,
+    /// A tag of the module, if the log does not tell (repeatable)
+    #[arg(long = "module-tag", value_name = "NAME=VALUE", value_parser = parse_tag)]
+    module_tags: Vec<Tag>,
     /// Keep receipts and images in this folder [default: nowhere]
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
@@ -83,8 +92,12 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     let read = args.dry_run.as_deref().map(dry_fields).transpose()?;
     let mut text = String::new();
     files::open(&args.log, "log")?.take(LOG_BYTES_MAX).read_to_string(&mut text)?;
-    let log = read_log(&text)?;
+    let mut log = read_log(&text)?;
     drop(text);
+    log.module.tags.extend(args.module_tags.iter().cloned());
+    if let Some(owner) = &args.module_owner {
+        log.module.owner.clone_from(owner);
+    }
     let bytes = read_bytes(&args.module)?;
     let format = format_of(&app.readers, (&bytes, &args.module), args.format.as_deref())?;
     let module = Module::new(bytes, format, log.module.tags.clone());

@@ -20,10 +20,10 @@ Ends with 1 if the result is an error.";
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The process
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, allow_hyphen_values = true)]
     process: Id,
     /// The message, or its assignment
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, allow_hyphen_values = true)]
     message: Id,
     /// Print it as JSON
     #[arg(long)]

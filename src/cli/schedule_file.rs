@@ -1,6 +1,9 @@
 //! A schedule in a file, as a source for a unit.
 
-use super::error::{refused, usage};
+use super::{
+    error::{refused, usage},
+    exported::read_exported,
+};
 use crate::{
     cu::{
         At, Batch, CuError, DryMessage, Entry, OfflineHost, Position, ProcessDefinition,
@@ -32,6 +35,11 @@ impl Log {
 pub(crate) fn read_log(text: &str) -> anyhow::Result<Log> {
     let mut value =
         Value::parse(text).map_err(|error| usage(format!("the log is no JSON: {error}")))?;
+    if let Some(exported) = read_exported(&mut value) {
+        let (process, entries) = exported?;
+        let module = ModuleInfo { id: process.module.clone(), ..ModuleInfo::default() };
+        return Ok(Log { process, module, entries });
+    }
     let (Some(env), Some(messages)) = (value.take("env"), value.take("messages")) else {
         return Err(usage(
             "the log has no env and messages: give a workload's file, or a scheduler's answer",

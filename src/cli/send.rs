@@ -20,7 +20,7 @@ Prints the message's id. With --wait also its result; ends with 1 if that is an 
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The process
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, allow_hyphen_values = true)]
     process: Id,
     #[command(flatten)]
     said: SaidArgs,

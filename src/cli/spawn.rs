@@ -25,14 +25,15 @@ given the scheduler and the authority that stand there, unless you name others. 
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The module: its id, or its name on the gateway's front page
+    #[arg(allow_hyphen_values = true)]
     module: String,
     #[command(flatten)]
     said: SaidArgs,
     /// Address of the scheduler
-    #[arg(long, value_name = "ADDRESS", env = "SCHEDULER")]
+    #[arg(long, value_name = "ADDRESS", env = "SCHEDULER", allow_hyphen_values = true)]
     scheduler: Option<String>,
     /// Address of a messenger whose messages the process believes (repeatable)
-    #[arg(long = "authority", value_name = "ADDRESS", env = "AUTHORITY")]
+    #[arg(long = "authority", value_name = "ADDRESS", env = "AUTHORITY", allow_hyphen_values = true)]
     authorities: Vec<String>,
     /// Wait for the result of its first message, and print it
     #[arg(long)]

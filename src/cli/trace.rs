@@ -39,7 +39,7 @@ const INDENT_MAX: usize = 30;
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The message, or a process for its own
-    #[arg(value_parser = parse_id)]
+    #[arg(value_parser = parse_id, allow_hyphen_values = true)]
     message: Id,
     /// Print one JSON object a line
     #[arg(long)]

@@ -122,6 +122,10 @@ impl Layers {
         let value = match self.values.get(key).map(|(value, _)| value) {
             Some(Value::Bool(_)) => text.parse().map(Value::Bool).unwrap_or_else(|_| as_is()),
             Some(Value::Number(_)) => text.parse::<u64>().map_or_else(|_| as_is(), Value::from),
+            // A list as a file has it, or its parts with commas between them.
+            Some(Value::Array(_)) if text.trim_start().starts_with('[') => {
+                serde_json::from_str(text).map_err(|why| format!("{key} is no list: {why}"))?
+            }
             Some(Value::Array(_)) => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 parts.map(Value::from).collect()

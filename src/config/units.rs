@@ -50,6 +50,9 @@ pub struct Common {
     pub log_filter: String,
     /// Seconds that requests get to end when the program is told to stop.
     pub grace_s: u64,
+    /// Addresses and networks of the operator's own machines: their `x-forwarded-for` is believed, and they
+    /// are not counted themselves.
+    pub trusted: Vec<String>,
 }
 
 /// A kind of key.
@@ -82,6 +85,10 @@ pub struct Cu {
     pub wallet: Option<PathBuf>,
     /// The scheduler of all processes, if it is not to be looked up in the gateway.
     pub su: Option<String>,
+    /// The HyperBEAM node of which this unit is the delegated compute, by URL: slots come from there.
+    pub hyperbeam: Option<String>,
+    /// Addresses whose published checkpoints are believed.
+    pub trusted_checkpoints: Vec<String>,
     /// Threads that evaluate; 0 for one a core.
     pub workers: u16,
     /// Megabytes of memory for live processes; 0 for half of the machine's.
@@ -130,6 +137,12 @@ pub struct Gateway {
 pub struct Limits {
     /// Dry-runs a minute and caller; 0 for no bound.
     pub dry_runs_per_minute: u64,
+    /// Items and assignments a minute and caller, at the SU and at the MU each; 0 for no bound.
+    pub posts_per_minute: u64,
+    /// The greatest `Memory-Limit` of a process that is evaluated, in megabytes; 0 for no bound.
+    pub memory_limit_mb: u64,
+    /// The greatest `Compute-Limit`; 0 for no bound.
+    pub compute_limit: u64,
 }
 
 /// Ids and addresses.
@@ -172,6 +185,7 @@ impl Default for Common {
             log: LogKind::Text,
             log_filter: "info".to_owned(),
             grace_s: 10,
+            trusted: vec!["127.0.0.1".to_owned(), "::1".to_owned()],
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The unit's parts, and how a turn on a lane goes.
 
 use super::{
-    Bay, CuError, CuOptions, CuStatus, DryMessage, DryRun, Entry, Position, Progress, Readers,
+    AskedMax, Bay, CuError, CuOptions, CuStatus, DryMessage, DryRun, Entry, Position, Progress, Readers,
     Source, StoredResult, Until, Window,
     cache::DryRuns,
     call,
@@ -39,7 +39,7 @@ pub(crate) struct Core {
     pub(crate) floor: Floor,
     pub(crate) desk: Floor,
     pub(crate) fetchers: Floor,
-    shelf: Shelf,
+    pub(crate) shelf: Shelf,
     dry_runs: DryRuns,
     pub(crate) lanes: Mutex<HashMap<String, Arc<Lane>>>,
     pub(crate) options: Limits,
@@ -54,6 +54,8 @@ pub(crate) struct Core {
 pub(crate) struct Limits {
     pub(crate) memory_bytes: u64,
     page: usize,
+    pub(crate) asked_max: AskedMax,
+    pub(crate) pause: Duration,
 }
 
 /// How many lanes there may be before those of unknown processes are swept.
@@ -72,7 +74,7 @@ impl Core {
         store: Arc<dyn Store>,
         source: Arc<dyn Source>,
     ) -> Result<Arc<Self>, CuError> {
-        let CuOptions { memory_bytes, page, waiting_max, .. } = options;
+        let CuOptions { memory_bytes, page, waiting_max, asked_max, pause, .. } = options;
         Ok(Arc::new(Self {
             source,
             ledger: Ledger::new(Arc::clone(&store)),
@@ -83,7 +85,7 @@ impl Core {
             shelf: Shelf::new(readers, options.artifacts),
             dry_runs: DryRuns::default(),
             lanes: Mutex::default(),
-            options: Limits { memory_bytes, page: page.max(1) },
+            options: Limits { memory_bytes, page: page.max(1), asked_max, pause },
             live_bytes: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             clock: AtomicU64::new(0),
@@ -229,39 +231,6 @@ impl Core {
         }
     }
 
-    /// Gets to know a process, on a thread that may wait.
-    fn load(self: &Arc<Self>, lane: &Arc<Lane>) {
-        let loaded = self.try_load(&lane.id);
-        let mut state = lock(&lane.state);
-        state.is_loading = false;
-        let wants = match loaded {
-            Ok((loaded, head, quarantine)) => {
-                state.loaded = Some(Arc::new(loaded));
-                (state.head, state.quarantine) = (head, quarantine);
-                state.trouble = None;
-                Vec::new()
-            }
-            Err(error) => state.fail(error),
-        };
-        let error = state.trouble.as_ref().map(|trouble| trouble.error.clone());
-        drop(state);
-        if let Some(error) = error {
-            fail(wants, &error);
-        }
-        let _ = self.wake(lane);
-    }
-
-    fn try_load(
-        &self,
-        id: &str,
-    ) -> Result<(Loaded, Option<Position>, Option<Quarantine>), CuError> {
-        let definition = self.source.process(id)?;
-        let module = &definition.process.module;
-        let shelved = self.shelf.get(module, || self.source.module(module))?;
-        let head = self.ledger.head(id)?.map(|stored| stored.at);
-        Ok((Loaded::new(definition, shelved), head, self.ledger.quarantine(id)?))
-    }
-
     /// Gets what comes next, on a thread that may wait.
     fn fetch(
         self: &Arc<Self>,
@@ -295,7 +264,7 @@ impl Core {
                 Err(error) => Some(error),
             };
             if let Some(error) = failed {
-                let wants = state.fail(error.clone());
+                let wants = state.fail(error.clone(), core.options.pause);
                 drop(state);
                 fail(wants, &error);
             } else {
@@ -417,6 +386,7 @@ impl Core {
             None => None,
         };
         let stored = match first {
+            _ if entry.is_skipped => StoredResult::skipped(entry, loaded.rules),
             Some(first) => first.again(entry),
             None => self.call(loaded, &mut seat.bay, entry)?,
         };
@@ -509,7 +479,7 @@ impl Core {
 
     /// Something of ours failed: whoever waits hears it, and the next try comes after a pause.
     fn trouble(&self, lane: &Lane, error: CuError) {
-        let wants = lock(&lane.state).fail(error.clone());
+        let wants = lock(&lane.state).fail(error.clone(), self.options.pause);
         fail(wants, &error);
     }
 
@@ -576,7 +546,7 @@ impl Core {
     }
 }
 
-fn fail(wants: Vec<Want>, error: &CuError) {
+pub(crate) fn fail(wants: Vec<Want>, error: &CuError) {
     for want in wants {
         // Whoever asked may have gone.
         let _ = want.reply.send(Err(error.clone()));

@@ -307,10 +307,10 @@ impl State {
     }
 
     /// Notes an error of ours; the pause before the next try grows.
-    pub(crate) fn fail(&mut self, error: CuError) -> Vec<Want> {
+    pub(crate) fn fail(&mut self, error: CuError, pause: Duration) -> Vec<Want> {
         let tries = self.trouble.as_ref().map_or(0, |trouble| trouble.tries).saturating_add(1);
         let is_ours = !matches!(error, CuError::Unknown(_) | CuError::Refused(_));
-        let pause = Duration::from_millis(50).saturating_mul(1 << tries.min(10)).min(PAUSE_MAX);
+        let pause = pause.saturating_mul(1 << tries.min(10).saturating_sub(1)).min(PAUSE_MAX);
         let retry_at = Instant::now() + if is_ours { pause } else { Duration::ZERO };
         self.trouble = Some(Trouble { error, tries, retry_at });
         std::mem::take(&mut self.wants)

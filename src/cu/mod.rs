@@ -4,7 +4,9 @@
 //! and keeps what they came to in a [`Store`]. [`Readers`] turns a module into a disk, and a [`Bay`] runs
 //! one process on it. A [`Vault`] keeps a single process of the command line.
 
+mod adopt;
 mod artifacts;
+mod asked;
 mod bay;
 mod cache;
 mod call;
@@ -21,6 +23,7 @@ mod http;
 mod images;
 mod lane;
 mod ledger;
+mod load;
 mod lock;
 mod network;
 mod readers;
@@ -37,16 +40,18 @@ mod vault;
 mod window;
 mod witness;
 
+pub use adopt::Foreign;
 pub use artifacts::FolderArtifacts;
+pub use asked::AskedMax;
 pub use bay::{Bay, Evaluated};
 pub use call::call_seed;
 pub use error::CuError;
 pub use fjall_store::{FjallStore, OpenError};
 pub use host::OfflineHost;
-pub use http::{Access, Admission, Face, Parties, caller, router};
+pub use http::{Access, Admission, Face, Parties, Publisher, Sidecar, router, sidecar};
 pub use ledger::{Mark, Results, ResultsQuery};
 pub(crate) use lock::lock;
-pub use network::{Archive, ArchiveError, Network};
+pub use network::{Archive, ArchiveError, Hyperbeam, Network};
 pub use readers::{
     EVM_FORMAT, Engine, Inspection, Readers, ReadersError, abi_lines, evm, lab, statetest,
 };

@@ -22,6 +22,10 @@ pub enum Verdict {
     Faulted(FaultCode),
     /// The same had been evaluated at this slot already, so it was not again.
     Duplicate(Slot),
+    /// The scheduler said that it is passed over.
+    Skipped,
+    /// The state was taken over from a checkpoint of somebody else's: this unit knows no result.
+    Adopted,
 }
 
 /// What every host that evaluates the same must come to. Two are equal if their digests are.
@@ -69,6 +73,8 @@ impl Receipt {
             Verdict::Done => to.u8(0),
             Verdict::Faulted(code) => to.u8(code as u8),
             Verdict::Duplicate(of) => slot(to.u8(255), of),
+            Verdict::Skipped => to.u8(254),
+            Verdict::Adopted => to.u8(253),
         };
         to.digest(&self.reply).u64(self.fuel.0).digest(&self.reads)
     }
@@ -81,6 +87,8 @@ impl Receipt {
             verdict: match from.u8()? {
                 0 => Verdict::Done,
                 255 => Verdict::Duplicate(read_slot(from)?),
+                254 => Verdict::Skipped,
+                253 => Verdict::Adopted,
                 code => Verdict::Faulted(
                     fault_code(code).ok_or_else(|| from.damaged("it has an unknown fault"))?,
                 ),
@@ -145,6 +153,36 @@ impl StoredResult {
         }
     }
 
+    /// The result of what its scheduler passes over: nothing was done.
+    pub(crate) fn skipped(entry: &Entry, rules: Digest) -> Self {
+        Self::unevaluated(entry, rules, Verdict::Skipped, SKIPPED, false)
+    }
+
+    /// The place of a state that was taken over.
+    pub(crate) fn adopted(entry: &Entry, rules: Digest) -> Self {
+        Self::unevaluated(entry, rules, Verdict::Adopted, "{}", true)
+    }
+
+    fn unevaluated(
+        entry: &Entry,
+        rules: Digest,
+        verdict: Verdict,
+        json: &str,
+        is_error: bool,
+    ) -> Self {
+        let receipt = Receipt {
+            slot: entry.at.slot,
+            message: entry.id.clone(),
+            rules,
+            verdict,
+            reply: Digest::of(json.as_bytes()),
+            fuel: Fuel(0),
+            reads: no_reads(),
+        };
+        let (at, root) = (entry.at.clone(), None);
+        Self { at, receipt, cron: None, json: json.into(), is_error, root, reader: "".into() }
+    }
+
     /// The result of what had been evaluated before: the same, at another place.
     pub(crate) fn again(&self, entry: &Entry) -> Self {
         let first = match self.receipt.verdict {
@@ -207,6 +245,9 @@ impl StoredResult {
         Ok(stored)
     }
 }
+
+/// The result of a message that was passed over.
+const SKIPPED: &str = r#"{"Messages":[],"Assignments":[],"Spawns":[],"Output":{"data":"","prompt":"","print":false},"Patches":[],"GasUsed":0}"#;
 
 const VERSION: u8 = 1;
 

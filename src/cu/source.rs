@@ -1,6 +1,6 @@
 //! What the core needs from outside: processes, modules and schedules.
 
-use super::CuError;
+use super::{CuError, Foreign};
 use crate::{
     disk::{Digest, Host, Message, Mode, Module, Process, Slot},
     wire::{Fields, ModuleInfo},
@@ -33,6 +33,11 @@ pub trait Source: Send + Sync {
         until: Until,
         limit: usize,
     ) -> Result<Batch, CuError>;
+
+    /// A state of a process that nobody has evaluated here yet, if somebody who is trusted published one.
+    fn checkpoint(&self, _process: &ProcessDefinition) -> Result<Option<Foreign>, CuError> {
+        Ok(None)
+    }
 
     /// What a drive may ask while it evaluates `entry`.
     fn host(&self, process: &Arc<ProcessDefinition>, entry: &Entry) -> Arc<dyn Host>;
@@ -123,6 +128,8 @@ pub struct Entry {
     pub deep_hash: Option<Digest>,
     /// Which cron it is a tick of, as `<index>-<interval>`.
     pub cron: Option<Arc<str>>,
+    /// The scheduler says that it is passed over: it has a place and no effect.
+    pub is_skipped: bool,
     /// The message, typed.
     pub message: Arc<Message>,
     /// The message as a module sees it.
@@ -144,6 +151,7 @@ impl Entry {
             assignment: String::new(),
             deep_hash: None,
             cron: None,
+            is_skipped: false,
             message: Arc::new(message),
             json: fields.json().text(),
         }

@@ -103,6 +103,7 @@ impl Script {
             id: id.to_owned(),
             assignment: String::new(),
             deep_hash: None,
+            is_skipped: false,
             cron: is_tick.then(|| "0-1-second".into()),
             json: format!("{{\"Data\":{data:?}}}").into(),
             message,

@@ -1,8 +1,8 @@
 //! The compute unit: what may be asked of it.
 
 use super::{
-    At, Checkpoint, CuError, DryMessage, DryRun, Entry, Mark, Position, ProcessDefinition, Readers,
-    Results, ResultsQuery, Scene, Source, StoredResult, Until, Window,
+    AskedMax, At, Checkpoint, CuError, DryMessage, DryRun, Entry, Mark, Position, ProcessDefinition,
+    Readers, Results, ResultsQuery, Scene, Source, StoredResult, Until, Verdict, Window,
     core::Core,
     floor::Floor,
     lane::{Lane, Want},
@@ -27,6 +27,10 @@ pub struct CuOptions {
     pub waiting_max: usize,
     /// How many entries are fetched at a time.
     pub page: usize,
+    /// The most that a process may ask for by its tags.
+    pub asked_max: AskedMax,
+    /// The pause after an error of ours, before a process is tried again. It grows with each.
+    pub pause: Duration,
     /// Where compiled modules are kept.
     pub artifacts: Box<dyn ArtifactStore>,
 }
@@ -41,6 +45,8 @@ impl Default for CuOptions {
             memory_bytes: 4 << 30,
             waiting_max: 10_000,
             page: 1000,
+            asked_max: AskedMax::default(),
+            pause: Duration::from_millis(100),
             artifacts: Box::new(NoArtifacts),
         }
     }
@@ -135,20 +141,20 @@ impl Cu {
             At::Latest => None,
         };
         if let Some(known) = known {
-            return Ok(known);
+            return with_result(known);
         }
         let until = self.until(process, &at).await?;
         let reached = self.want(process, until, false).await?;
         match (until, reached) {
-            (Until::Slot(slot), _) => self.recorded(process, slot).await?.ok_or_else(|| {
-                let Slot { nonce, tick, .. } = slot;
-                CuError::Unknown(format!("process {process} has no slot {nonce}.{tick}"))
-            }),
-            (Until::Now, Some(last)) => Ok(last),
-            (Until::Now, None) => {
-                let text = format!("nothing has been scheduled for process {process} yet");
-                Err(CuError::Unknown(text))
+            (Until::Slot(slot), _) => {
+                let found = self.recorded(process, slot).await?.ok_or_else(|| {
+                    let Slot { nonce, tick, .. } = slot;
+                    CuError::Unknown(format!("process {process} has no slot {nonce}.{tick} here"))
+                });
+                with_result(found?)
             }
+            (Until::Now, Some(last)) => with_result(last),
+            (Until::Now, None) => Err(nothing_yet(process)),
         }
     }
 
@@ -287,6 +293,10 @@ impl Cu {
         Ok(runtime.block_on(work))
     }
 
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     fn desk(&self) -> &Floor {
         &self.core.desk
     }
@@ -350,13 +360,13 @@ impl Cu {
     }
 
     /// The state at `at`, to be read.
-    async fn window(&self, process: &str, at: &At) -> Result<Arc<Window>, CuError> {
+    pub(crate) async fn window(&self, process: &str, at: &At) -> Result<Arc<Window>, CuError> {
         if *at == At::Head {
             return self.head_window(process).await;
         }
         let slot = match at {
             At::Slot(slot) => *slot,
-            _ => self.evaluate(process, at.clone()).await?.receipt.slot,
+            _ => self.reach(process, at).await?,
         };
         let lane = self.core.lane(process);
         if let Some(window) = here(&lane, slot) {
@@ -369,9 +379,33 @@ impl Cu {
             if let Some(window) = here(&lane, slot) {
                 return Ok(window);
             }
+            if self.recorded(process, slot).await?.is_none() {
+                let nonce = slot.nonce;
+                return Err(CuError::Unknown(format!(
+                    "slot {nonce} of process {process} is not known here: this unit began after it"
+                )));
+            }
         }
         let core = Arc::clone(&self.core);
         self.desk().ask(move || core.past(&lane, slot)).await?
+    }
+
+    /// The slot of `at`, evaluated.
+    async fn reach(&self, process: &str, at: &At) -> Result<Slot, CuError> {
+        let known = match at {
+            At::Message(id) => self.recorded_message(process, id).await?,
+            _ => None,
+        };
+        if let Some(known) = known {
+            return Ok(known.receipt.slot);
+        }
+        let until = self.until(process, at).await?;
+        let reached = self.want(process, until, false).await?;
+        match (until, reached) {
+            (Until::Slot(slot), _) => Ok(slot),
+            (Until::Now, Some(last)) => Ok(last.receipt.slot),
+            (Until::Now, None) => Err(nothing_yet(process)),
+        }
     }
 
     async fn head_window(&self, process: &str) -> Result<Arc<Window>, CuError> {
@@ -389,6 +423,22 @@ impl Cu {
 
 /// How often a process is brought into memory for one read, if it is evicted again at once.
 const HEAD_TRIES: u32 = 3;
+
+fn nothing_yet(process: &str) -> CuError {
+    CuError::Unknown(format!("nothing has been scheduled for process {process} yet"))
+}
+
+/// A state that was taken over has a place, and no result that anybody here knows.
+fn with_result(stored: StoredResult) -> Result<StoredResult, CuError> {
+    if stored.receipt.verdict != Verdict::Adopted {
+        return Ok(stored);
+    }
+    let nonce = stored.receipt.slot.nonce;
+    Err(CuError::Unknown(format!(
+        "this unit began from a checkpoint at slot {nonce}, and does not know that slot's result; ask \
+         another unit"
+    )))
+}
 
 fn here(lane: &Lane, slot: Slot) -> Option<Arc<Window>> {
     lane.window().filter(|window| window.at.slot == slot)

@@ -89,7 +89,7 @@ impl Wanted {
         process: &Process,
         job: impl FnOnce(&Lab, &Trial) -> Result<T, No> + Send + 'static,
     ) -> Result<T, RpcError> {
-        process.eth.face.admission.allow_dry_run(process.caller.clone())?;
+        process.eth.face.admission.allow_dry_run(process.caller)?;
         let Self { wish, at, overrides, block } = self;
         let from = wish.from.unwrap_or_default().to_string();
         let input = wish.input.input().map_or(&[][..], |input| input);
@@ -170,7 +170,7 @@ pub(super) async fn would_take(
     tags: &[Tag],
     bytes: &[u8],
 ) -> Result<(), RpcError> {
-    process.eth.face.admission.allow_dry_run(process.caller.clone())?;
+    process.eth.face.admission.allow_dry_run(process.caller)?;
     let mut fields = fields(process, (from, tags, bytes))?;
     let place = move |place: &crate::cu::Position| {
         place_dry(&mut fields, place.timestamp_ms, place.block_height);

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cu::{At, Cu, Mark, ProcessDefinition, ResultsQuery, evm},
     disk::Slot,
-    http::Failure,
+    http::{Caller, Failure},
 };
 use alloy_primitives::B256;
 use serde_json::{Value, json};
@@ -29,11 +29,11 @@ pub(super) struct Process {
     pub(super) id: String,
     pub(super) definition: Arc<ProcessDefinition>,
     /// Who asks.
-    pub(super) caller: String,
+    pub(super) caller: Caller,
 }
 
 impl Process {
-    pub(super) async fn new(eth: Arc<Eth>, id: String, caller: String) -> Result<Self, Failure> {
+    pub(super) async fn new(eth: Arc<Eth>, id: String, caller: Caller) -> Result<Self, Failure> {
         let definition = eth.face.cu.process(&id).await?;
         Ok(Self { eth, id, definition, caller })
     }

@@ -2,13 +2,10 @@
 //! connections and keeps subscriptions; which process is meant comes with the path.
 
 use super::{Eth, methods, process::Process, subscribe};
-use crate::{
-    cu::caller,
-    http::{Failure, Peer},
-};
+use crate::http::{Caller, Failure};
 use alloy_primitives::hex;
 use axum::{
-    Extension, Router,
+    Router,
     body::Body,
     extract::{Path, Request, State, rejection::PathRejection},
     http::{HeaderValue, Method, header::CONTENT_TYPE},
@@ -86,14 +83,13 @@ pub fn router(eth: Arc<Eth>) -> Result<Router, RegisterMethodError> {
 
 async fn serve(
     State(server): State<Arc<Server>>,
-    peer: Option<Extension<Peer>>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     mut request: Request,
 ) -> Result<Response, Failure> {
     let Path(id) = path?;
     let eth = &server.eth;
     eth.face.admission.admit(&eth.face.cu, &id).await?;
-    let caller = caller(request.headers(), peer);
     let process = Process::new(Arc::clone(eth), id, caller).await?;
     request.extensions_mut().insert(Arc::new(process));
     if request.method() == Method::POST {

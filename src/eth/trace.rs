@@ -64,7 +64,7 @@ async fn replay(process: &Process, run: &Ran, options: TraceOptions) -> Result<S
         let text = "the message had been evaluated before, so nothing ran here";
         return Err(RpcError::server(text));
     }
-    process.eth.face.admission.allow_dry_run(process.caller.clone())?;
+    process.eth.face.admission.allow_dry_run(process.caller)?;
     let index = usize::try_from(run.slot.tick).ok();
     let place = Place { block: Some(run.block_hash), index, hash: Some(run.hash) };
     let order = Order::new(options, place).map_err(RpcError::invalid)?;

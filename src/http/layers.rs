@@ -1,8 +1,8 @@
 //! A router with everything around it that is the same for every unit.
 
-use super::{Failure, Limits, metrics};
+use super::{Failure, Limits, callers, metrics};
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::{DefaultBodyLimit, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
@@ -38,6 +38,8 @@ pub fn dressed(router: Router, unit: &'static str, limits: &Limits) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(move |request, next| within(answer, request, next)))
         .layer(middleware::from_fn(bounded))
+        .layer(middleware::from_fn(callers::named))
+        .layer(Extension(limits.trusted.clone()))
         .layer(middleware::from_fn(move |request, next| metrics::counted(unit, request, next)))
         .layer(middleware::from_fn(open_to_all))
         .layer(

@@ -1,6 +1,7 @@
 //! What every unit's HTTP face has in common: bounds, errors with a body, request ids, metrics, an end
 //! without loss.
 
+mod callers;
 mod error;
 mod layers;
 mod metrics;
@@ -9,6 +10,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
+pub use callers::{Caller, NoAddress, Rate, Trusted, rated};
 pub use error::{Body, Failure};
 pub use layers::dressed;
 pub use metrics::prometheus;
@@ -36,6 +38,8 @@ pub struct Limits {
     pub answer: Duration,
     /// For requests that are under way when the program is told to end.
     pub drain: Duration,
+    /// Whose word on whom they speak for is believed.
+    pub trusted: Trusted,
 }
 
 impl Default for Limits {
@@ -49,6 +53,7 @@ impl Default for Limits {
             pause: Duration::from_secs(10),
             answer: Duration::from_secs(60),
             drain: Duration::from_secs(10),
+            trusted: Trusted::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Limits;
 use axum::{Router, body::Body, http::Request};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -11,10 +12,12 @@ use hyper_util::{
     },
     service::TowerToHyperService,
 };
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
 };
 use tower::ServiceExt;
 
@@ -24,6 +27,8 @@ const BREATH: Duration = Duration::from_millis(100);
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Between looks at the first bytes of a connection.
 const GLANCE: Duration = Duration::from_millis(10);
+/// At the end: for a request that has just been sent.
+const LAST_CALL: Duration = Duration::from_millis(100);
 const H2_PING: Duration = Duration::from_secs(20);
 
 /// Who sent a request, as an extension of it.
@@ -40,6 +45,7 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     let builder = builder(limits);
+    let (stopping, stopped) = watch::channel(false);
     tokio::pin!(stop);
     loop {
         let accepted = async {
@@ -60,15 +66,21 @@ pub async fn serve(
         };
         let patience = limits.head;
         let watcher = graceful.watcher();
-        let (builder, router) = (builder.clone(), router.clone());
+        let (builder, router, stopped) = (builder.clone(), router.clone(), stopped.clone());
         tokio::spawn(async move {
-            if tokio::time::timeout(patience, speaks(&stream)).await.is_ok_and(|spoke| spoke) {
-                connection(&builder, stream, peer, router, watcher).await;
+            let spoke = tokio::select! {
+                spoke = tokio::time::timeout(patience, speaks(&stream)) => spoke == Ok(true),
+                // Who has said nothing has nothing to lose.
+                () = is_set(stopped.clone()) => false,
+            };
+            if spoke {
+                connection(&builder, (stream, peer), router, watcher, stopped).await;
             }
             drop(place);
         });
     }
     drop(listener);
+    stopping.send_replace(true);
     if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were still under way at the end");
     }
@@ -109,23 +121,55 @@ async fn speaks(stream: &TcpStream) -> bool {
     }
 }
 
+async fn is_set(mut stopped: watch::Receiver<bool>) {
+    // If the sender is gone, so is the server.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
 async fn connection(
     builder: &Builder<TokioExecutor>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
     router: Router,
     watcher: Watcher,
+    stopped: watch::Receiver<bool>,
 ) {
     // Answers are small and awaited.
     _ = stream.set_nodelay(true);
-    let service = router.map_request(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
-        request
+    // Held by each request until the last byte of its answer is written.
+    let under_way = Arc::new(());
+    let held = Arc::clone(&under_way);
+    let service = tower::service_fn(move |request: Request<Incoming>| {
+        let (router, held) = (router.clone(), Arc::clone(&held));
+        async move {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(peer));
+            let response = router.oneshot(request).await?;
+            Ok::<_, Infallible>(response.map(|body| {
+                Body::new(body.map_frame(move |frame| {
+                    let _held = &held;
+                    frame
+                }))
+            }))
+        }
     });
     let service = TowerToHyperService::new(service);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, %peer, "a connection ended early");
+    let idle = async {
+        is_set(stopped).await;
+        // Two are this function's and the service's. A connection on which a request has only begun to come
+        // would otherwise be waited for as long as any.
+        let mut looks = 0;
+        while looks < 2 {
+            tokio::time::sleep(LAST_CALL).await;
+            looks = if Arc::strong_count(&under_way) <= 2 { looks + 1 } else { 0 };
+        }
+    };
+    tokio::select! {
+        ended = watcher.watch(connection) => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, %peer, "a connection ended early");
+            }
+        }
+        () = idle => {}
     }
 }

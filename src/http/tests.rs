@@ -124,3 +124,26 @@ async fn who_is_under_way_at_the_end_gets_an_answer() {
     served.await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn who_has_asked_nothing_is_not_waited_for_at_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = Limits { drain: Duration::from_secs(60), ..small() };
+    let limits = Limits { head: Duration::from_secs(60), connections: 10, ..limits };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let router = dressed(router(), "test", &limits);
+    let served = tokio::spawn(async move {
+        serve(listener, router, &limits, async { _ = stopped.await }).await.unwrap();
+    });
+    let _mute = TcpStream::connect(address).await.unwrap();
+    let mut half = TcpStream::connect(address).await.unwrap();
+    half.write_all(b"GET / HT").await.unwrap();
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    kept.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut start = [0; 12];
+    kept.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), served).await.unwrap().unwrap();
+}

@@ -27,6 +27,7 @@ pub struct SuClient {
     transport: Arc<dyn Transport>,
     /// Halved where a page does not come whole.
     limit: Arc<AtomicU32>,
+    pause: Duration,
 }
 
 /// Why a scheduler gave no answer that helps.
@@ -85,7 +86,14 @@ impl SuClient {
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(bad("it is neither http nor https".to_owned()));
         }
-        Ok(Self { base: parsed, transport, limit: Arc::new(AtomicU32::new(PAGE_LIMIT)) })
+        let limit = Arc::new(AtomicU32::new(PAGE_LIMIT));
+        Ok(Self { base: parsed, transport, limit, pause: PAUSE })
+    }
+
+    /// The same, with another pause after the first try.
+    #[must_use]
+    pub fn with_pause(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     /// The process's own item.
@@ -160,7 +168,7 @@ impl SuClient {
         url: String,
         parse: impl Fn(&str) -> Result<T, ShapeError>,
     ) -> Result<T, SuError> {
-        let mut pause = PAUSE;
+        let mut pause = self.pause;
         for _ in 1..TRIES {
             match answered(&url, self.transport.call(Request::get(url.as_str())).await) {
                 Err(SuError::Down { .. }) => {

@@ -1,6 +1,7 @@
 //! JSON shapes, in and out. What a module is shown, and what a client is answered, is made here and
 //! nowhere else: for legacy modules the very length of these texts is an input.
 
+pub mod aos2;
 mod cursor;
 mod dry;
 mod message;

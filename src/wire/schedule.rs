@@ -28,6 +28,8 @@ pub struct Assignment {
     pub hash_chain: Option<String>,
     /// Fields of the message that are to be left out.
     pub exclude: Vec<String>,
+    /// The message has its place, and is not evaluated.
+    pub is_skipped: bool,
 }
 
 /// A signed item as a scheduler shows it.
@@ -94,7 +96,7 @@ pub enum ShapeError {
     },
 }
 
-fn wrong(at: &str, expected: &'static str) -> ShapeError {
+pub(super) fn wrong(at: &str, expected: &'static str) -> ShapeError {
     ShapeError::Shape { at: at.to_owned(), expected }
 }
 
@@ -201,6 +203,7 @@ impl Assignment {
                 .filter(|tag| tag.name == "Exclude")
                 .map(|tag| tag.value.clone())
                 .collect(),
+            is_skipped: false,
             process,
             id,
         })

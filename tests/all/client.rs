@@ -208,6 +208,13 @@ fn results_dry_runs_assignments_and_monitors() {
     units.run(&bench, &["monitor", &process, "--stop"]).expect(0, "");
     assert_eq!(units.seen.asked.lock().unwrap()[2..], ["POST", "DELETE"]);
     units.run(&bench, &["result", "short", &message]).expect(2, "an id is 43 characters");
+    // An id may begin as a flag does.
+    let mut bytes = [7; 32];
+    (bytes[0], bytes[1]) = (0xfb, 0xe7);
+    let (dashes, dash) = (Id(bytes).to_string(), Id([0xfb; 32]).to_string());
+    assert!(dashes.starts_with("--") && dash.starts_with('-'), "{dashes} {dash}");
+    units.run(&bench, &["result", &dashes, &dash, "--json"]).expect(0, "");
+    units.run(&bench, &["monitor", &dashes, "--stop"]).expect(0, "");
     let nowhere = ["result", &process, &message, "--gateway", "http://127.0.0.1:9"];
     units.run(&bench, &nowhere).expect(3, "start one with `drivebay up`");
 }

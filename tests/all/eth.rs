@@ -70,7 +70,7 @@ fn stage() -> Stage {
     let cu = Cu::open(options, readers, Arc::new(store), Arc::new(script.clone())).unwrap();
     let wallet = Wallet::from_ethereum_key(&[7; 32]).unwrap();
     let (address, clock) = (wallet.address(), Clock::system());
-    let face = Face { cu, address, clock, admission: Admission::default() };
+    let face = Face { cu, address, clock, admission: Admission::default(), publisher: None };
     let transport = Arc::new(Direct(script.clone()));
     let post = Post { wallet, url: "http://mu".to_owned(), transport };
     let router = router(Arc::new(Eth::new(Arc::new(face), Some(post)))).unwrap();

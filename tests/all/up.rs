@@ -34,10 +34,14 @@ impl Ao {
         self.about.pointer(pointer).and_then(Value::as_str).unwrap().to_owned()
     }
 
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        std::process::Command::new("kill").args([name, &id]).status().unwrap();
+    }
+
     /// Ends it as an operator does, and gives the exit code.
     fn end(mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
-        std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        self.signal("-TERM");
         self.child.wait().unwrap().code()
     }
 }
@@ -84,6 +88,93 @@ fn a_process_outlives_its_units_and_a_reader_that_is_off_says_so() {
     let gateway = on.text("/gateway");
     bench.drivebay(&["result", &process, &process, "--gateway", &gateway]).expect(0, "");
     assert_eq!(on.end(), Some(0));
+}
+
+/// Asks until the answer has this status.
+fn until(bench: &Bench, args: &[&str], code: i32, said: &str) {
+    for _ in 0..100 {
+        let ended = bench.drivebay(args);
+        if ended.code == code && format!("{}{}", ended.out, ended.err).contains(said) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    bench.drivebay(args).expect(code, said);
+}
+
+#[test]
+fn lists_are_read_again_while_units_run() {
+    let bench = bench();
+    bench.write("units.toml", "");
+    let ao = Ao::up(&bench, &["--config", "units.toml"]);
+    let gateway = ao.text("/gateway");
+    let module = ao.text("/modules/counter");
+    let spawned = bench.drivebay(&["spawn", &module, "--gateway", &gateway]).expect(0, "");
+    let process = spawned.out.lines().last().unwrap().trim().to_owned();
+    let result = ["result", &process, &process, "--gateway", &gateway];
+    bench.drivebay(&result).expect(0, "");
+    bench.write("units.toml", &format!("[deny]\nprocesses = [\"{process}\"]\n"));
+    ao.signal("-HUP");
+    until(&bench, &result, 2, &format!("Access denied for process {process}"));
+    // What cannot be read changes nothing.
+    bench.write("units.toml", "[deny]\nprocess = 1\n");
+    ao.signal("-HUP");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    bench.drivebay(&result).expect(2, "Access denied");
+    bench.write("units.toml", "");
+    ao.signal("-HUP");
+    until(&bench, &result, 0, "");
+    let started = std::time::Instant::now();
+    assert_eq!(ao.end(), Some(0));
+    // Nobody is under way, so nobody is waited for.
+    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+/// What a path of a unit says.
+fn fetch(url: &str) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let http = drivebay::net::Http::new(std::time::Duration::from_secs(20)).unwrap();
+    let request = drivebay::net::Request::get(url);
+    let answer = runtime.block_on(drivebay::net::Transport::call(&http, request)).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+#[test]
+fn a_schedulers_answer_is_a_log_to_replay() {
+    let bench = bench();
+    let ao = Ao::up(&bench, &[]);
+    let (gateway, su) = (ao.text("/gateway"), ao.text("/su"));
+    let module = ao.text("/modules/counter");
+    let spawned = bench.drivebay(&["spawn", &module, "--gateway", &gateway]).expect(0, "");
+    let process = spawned.out.lines().last().unwrap().trim().to_owned();
+    for data in ["one", "two", "sorry", "four"] {
+        bench.drivebay(&["message", &process, "--gateway", &gateway, "-b", data]).expect(0, "");
+    }
+    // In two pages, as whoever reads a long schedule gets it.
+    let first = fetch(&format!("{su}/{process}?process-id={process}&limit=2"));
+    let rest = fetch(&format!("{su}/{process}?process-id={process}&from-nonce=1"));
+    bench.write("pages.json", &format!("[{first},{rest}]"));
+    let replay = ["replay", "pages.json", "counter.wasm", "--json"];
+    let replayed = bench.drivebay(&replay).expect(1, "").lines();
+    assert_eq!(replayed.len(), 5);
+    for (nonce, line) in replayed.iter().enumerate() {
+        let page = fetch(&format!("{su}/{process}?process-id={process}"));
+        let page: Value = serde_json::from_str(&page).unwrap();
+        let assignment = page["edges"][nonce]["node"]["assignment"]["id"].as_str().unwrap();
+        let shown = ["result", &process, assignment, "--json", "--gateway", &gateway];
+        let shown = bench.drivebay(&shown).lines();
+        for key in ["Output", "Messages", "Error"] {
+            assert_eq!(line.get(key), shown[0].get(key), "{nonce} {key}");
+        }
+    }
+    assert_eq!(ao.end(), Some(0));
+    bench.write("bent.json", &first.replace("Hash-Chain\",\"value\":\"", "Hash-Chain\",\"value\":\"A"));
+    let bent = ["replay", "bent.json", "counter.wasm"];
+    bench.drivebay(&bent).expect(2, "HashChain invalid on message");
+    bench.write("rest.json", &rest);
+    let rest = ["replay", "rest.json", "counter.wasm"];
+    bench.drivebay(&rest).expect(2, "does not begin with the process itself");
 }
 
 #[test]

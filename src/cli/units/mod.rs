@@ -8,7 +8,7 @@ use super::App;
 use crate::{
     cu::{Cu, Face},
     gateway::{Gateway, Neighbours},
-    http::{self, Limits},
+    http::{self, Limits, Rate, Trusted},
 };
 use anyhow::Context;
 use axum::Router;
@@ -88,6 +88,10 @@ pub(crate) struct Running {
     tasks: JoinSet<()>,
     cu: Option<Cu>,
     face: Option<Arc<Face>>,
+    /// How often callers may post there.
+    su_rate: Arc<Rate>,
+    mu_rate: Arc<Rate>,
+    trusted: Trusted,
     app: Rc<App>,
 }
 
@@ -110,15 +114,21 @@ impl Door {
 }
 
 impl Running {
-    fn new(app: Rc<App>, about: About) -> Self {
+    fn new(app: Rc<App>, about: About) -> anyhow::Result<Self> {
         let (stop, _) = watch::channel(false);
         let (servers, tasks) = (JoinSet::new(), JoinSet::new());
-        Self { about, stop, servers, tasks, cu: None, face: None, app }
+        let units = &app.config.units;
+        let trusted = Trusted::parse(&units.units.trusted)
+            .map_err(|error| super::error::usage(format!("units.trusted: {error}")))?;
+        let rate = || Arc::new(Rate::new(units.limits.posts_per_minute));
+        let (su_rate, mu_rate) = (rate(), rate());
+        let (cu, face) = (None, None);
+        Ok(Self { about, stop, servers, tasks, cu, face, su_rate, mu_rate, trusted, app })
     }
 
     fn limits(&self) -> Limits {
         let drain = Duration::from_secs(self.app.config.units.units.grace_s);
-        Limits { drain, ..Limits::default() }
+        Limits { drain, trusted: self.trusted.clone(), ..Limits::default() }
     }
 
     fn serve(&mut self, door: Door, router: Router, unit: &'static str) {

@@ -5,9 +5,13 @@ use crate::{
     cli::{App, module},
     clock::Clock,
     config::{KeyKind, Units},
-    cu::{self, Admission, Cu, CuOptions, Face, FjallStore, Network},
+    cu::{
+        self, Admission, AskedMax, Cu, CuOptions, Face, FjallStore, Hyperbeam, Network, Publisher,
+        Sidecar, Source,
+    },
     eth::{self, Eth, Post},
     gateway::{self, BlockOptions, Gateway, GatewayOptions},
+    http,
     item::{self, Draft, Tag, Wallet},
     mu::{self, Mu, MuOptions},
     net::{GatewayClient, Http, Transport},
@@ -54,7 +58,7 @@ pub(super) async fn all(
         transport: Arc::new(Http::new(PATIENCE)?),
         app: Rc::clone(&app),
     };
-    let mut running = Running::new(Rc::clone(&app), about);
+    let mut running = Running::new(Rc::clone(&app), about)?;
     let gateway = match doors.gateway {
         Some(door) => Some(opening.gateway(&mut running, door).await?),
         None => None,
@@ -152,7 +156,8 @@ impl Opening {
         let options = SuOptions::new(self.gateways.first().cloned(), Arc::clone(&self.transport));
         let su = Arc::new(Su::open(&self.folder("su"), wallet, options).await?);
         running.about.scheduler = Some(su.address().to_string());
-        running.serve(door, su::router(Arc::clone(&su)), "su");
+        let router = http::rated(su::router(Arc::clone(&su)), Arc::clone(&running.su_rate));
+        running.serve(door, router, "su");
         if !self.gateways.is_empty() {
             let gateways = GatewayClient::new(self.gateways.clone(), Arc::clone(&self.transport));
             gateways.upload(location).await?;
@@ -189,24 +194,45 @@ impl Opening {
         let source = Network::new(
             tokio::runtime::Handle::current(),
             Arc::clone(&self.transport),
-            Arc::new(gateways.with_rounds(2)),
+            Arc::new(gateways.clone().with_rounds(2)),
             su.as_deref(),
         )?;
+        let source = source.trusting(chosen.trusted_checkpoints.clone());
         let mut options =
             CuOptions { artifacts: module::artifacts(&self.app.config), ..CuOptions::default() };
+        let limits = &self.app.config.units.limits;
+        let memory_bytes = limits.memory_limit_mb.saturating_mul(1 << 20);
+        options.asked_max = AskedMax { memory_bytes, compute: limits.compute_limit };
         if chosen.workers > 0 {
             options.workers = usize::from(chosen.workers);
         }
         if chosen.memory_mb > 0 {
-            options.memory_bytes = chosen.memory_mb << 20;
+            options.memory_bytes = chosen.memory_mb.saturating_mul(1 << 20);
+        } else if let Some(bytes) = machine_bytes() {
+            options.memory_bytes = bytes / 2;
         }
         let store = Arc::new(FjallStore::open(&self.folder("cu"))?);
-        let cu = Cu::open(options, self.app.readers.clone(), store, Arc::new(source))?;
+        let (source, beside): (Arc<dyn Source>, _) = match chosen.hyperbeam.as_deref() {
+            None => (Arc::new(source), None),
+            Some(node) => {
+                let source = Arc::new(Hyperbeam::new(source, Some(node))?);
+                (source.clone(), Some(source))
+            }
+        };
+        let cu = Cu::open(options, self.app.readers.clone(), store, source)?;
+        let publisher = match self.gateways.is_empty() {
+            true => None,
+            false => {
+                let wallet = self.wallet("cu", chosen.wallet.as_deref(), self.kind())?;
+                Some(Publisher { wallet, gateways })
+            }
+        };
         let face = Arc::new(Face {
             cu: cu.clone(),
             address: wallet.address(),
             clock: Clock::system(),
             admission: Admission::new(access(&self.app.config.units)),
+            publisher,
         });
         // A messenger follows up on what a transaction sends; a scheduler alone only gives it its place.
         let post = running.about.mu.clone().or(su).map(|url| Post {
@@ -215,7 +241,12 @@ impl Opening {
             transport: Arc::clone(&self.transport),
         });
         let eth = Arc::new(Eth::new(Arc::clone(&face), post));
-        let router = cu::router(Arc::clone(&face)).merge(eth::router(eth)?);
+        let mut router = cu::router(Arc::clone(&face)).merge(eth::router(eth)?);
+        if let Some(source) = beside {
+            let folder = self.folder("cu").join("checkpoints");
+            let sidecar = Sidecar { face: Arc::clone(&face), source, folder };
+            router = router.merge(cu::sidecar(Arc::new(sidecar)));
+        }
         running.serve(door, router, "cu");
         running.cu = Some(cu);
         running.face = Some(face);
@@ -238,11 +269,22 @@ impl Opening {
         let mu = Arc::new(Mu::open(&self.folder("mu"), wallet, options).await?);
         // Processes meet an Ethereum key by its own address.
         running.about.authority = Some(mu.ao_address());
-        running.serve(door, mu::router(Arc::clone(&mu)), "mu");
+        let router = http::rated(mu::router(Arc::clone(&mu)), Arc::clone(&running.mu_rate));
+        running.serve(door, router, "mu");
         let stopped = running.stopped();
         running.tasks.spawn(async move {
             tokio::select! { () = mu.work() => {}, () = stopped => {} }
         });
         Ok(())
     }
+}
+
+/// Bytes of memory that this program may use, as far as the system says: the machine's, or its group's.
+fn machine_bytes() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let total = total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.saturating_mul(1024);
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let group = group.and_then(|text| text.trim().parse::<u64>().ok());
+    Some(group.map_or(total, |group| group.min(total)))
 }

@@ -16,6 +16,8 @@ impl Running {
             ..Choices::default()
         }) {
             Ok(config) => {
+                let posts = config.units.limits.posts_per_minute;
+                [&self.su_rate, &self.mu_rate].into_iter().for_each(|rate| rate.set(posts));
                 if let Some(face) = &self.face {
                     face.admission.replace(access(&config.units));
                 }

@@ -1,15 +1,14 @@
 //! Who may ask for what, and how often: an operator's lists and rates. They can change while the unit runs.
 
-use crate::{cu::Cu, http::Failure, wire::schedule::first};
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, PoisonError, RwLock},
-    time::{Duration, Instant},
+use crate::{
+    cu::Cu,
+    http::{Caller, Failure, Rate},
+    wire::schedule::first,
 };
-
-const WINDOW: Duration = Duration::from_secs(60);
-/// Callers that are remembered; beyond them all are counted anew.
-const CALLERS_MAX: usize = 100_000;
+use std::{
+    collections::BTreeSet,
+    sync::{PoisonError, RwLock},
+};
 
 /// An operator's lists. An empty list of what is allowed allows everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,23 +38,35 @@ pub struct Parties {
 #[derive(Debug, Default)]
 pub struct Admission {
     access: RwLock<Access>,
-    /// By caller: since when is counted, and how many there were.
-    callers: Mutex<HashMap<String, (Instant, u64)>>,
+    dry_runs: Rate,
 }
 
 impl Admission {
     /// With these lists.
     pub fn new(access: Access) -> Self {
-        Self { access: RwLock::new(access), callers: Mutex::default() }
+        let dry_runs = Rate::new(access.dry_runs_per_minute);
+        Self { access: RwLock::new(access), dry_runs }
     }
 
     /// From now on, other lists.
     pub fn replace(&self, access: Access) {
+        self.dry_runs.set(access.dry_runs_per_minute);
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = access;
     }
 
     fn access(&self) -> Access {
         self.access.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a process may be evaluated here, by its id alone.
+    pub fn admit_id(&self, process: &str) -> Result<(), Failure> {
+        let access = self.access();
+        let narrow = access.allow != Parties::default();
+        let allowed = !narrow || access.allow.processes.contains(process);
+        match allowed && !access.deny.processes.contains(process) {
+            true => Ok(()),
+            false => Err(Failure::forbidden(format!("Access denied for process {process}"))),
+        }
     }
 
     /// Whether a process may be evaluated here.
@@ -94,25 +105,7 @@ impl Admission {
     }
 
     /// Counts a dry-run of a caller, and refuses one too many.
-    pub fn allow_dry_run(&self, caller: String) -> Result<(), Failure> {
-        let most = self.access().dry_runs_per_minute;
-        if most == 0 {
-            return Ok(());
-        }
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if callers.len() >= CALLERS_MAX {
-            callers.clear();
-        }
-        let now = Instant::now();
-        let (since, count) = callers.entry(caller).or_insert((now, 0));
-        if now.duration_since(*since) >= WINDOW {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        if *count > most {
-            let left = WINDOW.saturating_sub(now.duration_since(*since)).as_secs() + 1;
-            return Err(Failure::limited("Rate limit exceeded", u32::try_from(left).unwrap_or(60)));
-        }
-        Ok(())
+    pub fn allow_dry_run(&self, caller: Caller) -> Result<(), Failure> {
+        self.dry_runs.allow(caller)
     }
 }

@@ -4,12 +4,12 @@ use super::{COME_BACK_S, Segment, Shared};
 use crate::{
     cu::{Cu, CuError, CuStatus, Progress, Until},
     disk::Slot,
-    http::{Failure, Params, Peer},
+    http::{Failure, Params},
 };
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -65,16 +65,6 @@ pub(super) fn required<'a>(params: &'a Params, name: &str, shown: &str) -> Resul
 
 pub(super) fn header_of(value: impl Display) -> HeaderValue {
     HeaderValue::from_str(&value.to_string()).unwrap_or(HeaderValue::from_static(""))
-}
-
-/// Who asks: the address that a proxy names, else the other end of the connection.
-pub fn caller(headers: &HeaderMap, peer: Option<Extension<Peer>>) -> String {
-    let named = |name: &str| {
-        let value = headers.get(name)?.to_str().ok()?;
-        value.split(',').next().map(|first| first.trim().chars().take(64).collect::<String>())
-    };
-    let peer = || peer.map(|Extension(Peer(address))| address.ip().to_string());
-    named("x-forwarded-for").or_else(|| named("x-real-ip")).or_else(peer).unwrap_or_default()
 }
 
 /// The evaluation goes on: how far it is. 202 where the client can take it, else 503.

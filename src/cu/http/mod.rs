@@ -2,23 +2,26 @@
 
 mod admission;
 mod answer;
+mod checkpoint;
 mod pages;
+mod sidecar;
 mod state;
 
 pub use admission::{Access, Admission, Parties};
-pub use answer::caller;
+pub use checkpoint::Publisher;
+pub use sidecar::{Sidecar, sidecar};
 
 use super::{At, Cu, CuError};
 use crate::{
     clock::Clock,
     disk::{Slot, json::Value},
-    http::{Body, Failure, Params, Peer, prometheus},
+    http::{Body, Caller, Failure, Params, prometheus},
     item::Id,
     wire::{dry_fields, place_dry},
 };
 use answer::{No, json_text, required};
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode, header},
     response::Response,
@@ -41,6 +44,8 @@ pub struct Face {
     pub clock: Clock,
     /// Who may ask for what, and how often.
     pub admission: Admission,
+    /// How it publishes checkpoints, if it does.
+    pub publisher: Option<Publisher>,
 }
 
 type Shared = State<Arc<Face>>;
@@ -55,6 +60,7 @@ pub fn router(face: Arc<Face>) -> Router {
         .route("/cron/{process}", get(pages::cron))
         .route("/dry-run", post(dry_run))
         .route("/state/{process}", get(state::state))
+        .route("/checkpoint/{process}", post(checkpoint::publish))
         .route("/status", get(answer::status))
         .route("/status/{process}", get(answer::progress))
         .route("/healthcheck", get(async || "OK"))
@@ -87,7 +93,7 @@ async fn result(State(face): Shared, params: Params, path: Segment) -> Result<Re
 
 async fn dry_run(
     State(face): Shared,
-    peer: Option<Extension<Peer>>,
+    caller: Caller,
     params: Params,
     headers: HeaderMap,
     body: Body,
@@ -100,7 +106,7 @@ async fn dry_run(
     let text = std::str::from_utf8(&body.0).map_err(|error| malformed(&error.to_string()))?;
     let body = Value::parse(text).map_err(|error| malformed(&error.to_string()))?;
     let process = required(&params, "process-id", "processId")?.to_owned();
-    face.admission.allow_dry_run(answer::caller(&headers, peer))?;
+    face.admission.allow_dry_run(caller)?;
     face.admission.admit(&face.cu, &process).await?;
     let at = at(&params, At::Latest)?;
     let mut fields = dry_fields(body, &process).map_err(Failure::from)?;

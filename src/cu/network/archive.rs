@@ -1,6 +1,6 @@
 //! What a compute unit asks of a gateway.
 
-use crate::{cu::cron::Point, wire::schedule::Item};
+use crate::{cu::cron::Point, item::DataItem, wire::schedule::Item};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::ops::Range;
@@ -32,6 +32,20 @@ pub trait Archive: Send + Sync {
         &'a self,
         owner: &'a str,
     ) -> BoxFuture<'a, Result<Option<String>, ArchiveError>>;
+
+    /// Checkpoints of a process that these addresses published, the newest first. At first there are none.
+    fn checkpoints<'a>(
+        &'a self,
+        _process: &'a str,
+        _owners: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<Item>, ArchiveError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// An item as it was signed, if it can be put together so that its signature may be checked.
+    fn signed<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<Option<DataItem>, ArchiveError>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// The blocks from one height to another, both included, as far as they are known, in order.
     fn blocks(&self, from: u64, to: u64) -> BoxFuture<'_, Result<Vec<Point>, ArchiveError>>;

@@ -4,12 +4,16 @@ use super::{Archive, ArchiveError};
 use crate::{
     cu::cron::Point,
     disk::json::Value,
+    item::DataItem,
     net::{GatewayClient, GatewayClientError, Published},
     wire::{owner, schedule::Item},
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::ops::Range;
+
+/// The most checkpoints of one process that are looked at.
+const CHECKPOINTS_MAX: u32 = 50;
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, ArchiveError>>;
 
@@ -44,6 +48,22 @@ impl Archive for GatewayClient {
         Box::pin(
             async move { Ok(self.scheduler_location(owner).await?.map(|location| location.url)) },
         )
+    }
+
+    fn checkpoints<'a>(
+        &'a self,
+        process: &'a str,
+        owners: &'a [String],
+    ) -> Answer<'a, Vec<Item>> {
+        Box::pin(async move {
+            let tags = [("Data-Protocol", "ao"), ("Type", "Checkpoint"), ("Process", process)];
+            let found = self.search(owners, &tags, CHECKPOINTS_MAX).await?;
+            Ok(found.into_iter().map(item).collect())
+        })
+    }
+
+    fn signed<'a>(&'a self, id: &'a str) -> Answer<'a, Option<DataItem>> {
+        Box::pin(async move { Ok(self.signed_item(id).await?.and_then(|(_, _, item)| item)) })
     }
 
     fn blocks(&self, from: u64, to: u64) -> Answer<'_, Vec<Point>> {

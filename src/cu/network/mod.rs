@@ -4,14 +4,17 @@
 
 mod archive;
 mod blocks;
+mod checkpoint;
 mod entries;
 mod gateway;
 mod host;
+mod hyperbeam;
 
 pub use archive::{Archive, ArchiveError};
+pub use hyperbeam::Hyperbeam;
 
 use super::{
-    At, Batch, CuError, DryMessage, Entry, Position, ProcessDefinition, PublishedModule, Source,
+    At, Batch, CuError, DryMessage, Entry, Foreign, Position, ProcessDefinition, PublishedModule, Source,
     Until,
     cron::{Crons, Point},
     schedule::Link,
@@ -27,6 +30,7 @@ use crate::{
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::runtime::Handle;
 
@@ -46,6 +50,10 @@ pub struct Network {
     links: Mutex<HashMap<String, Link>>,
     /// Tags by module, which say what its processes may read.
     modules: Mutex<HashMap<String, Vec<Tag>>>,
+    /// Addresses whose checkpoints are believed.
+    trusted: Vec<String>,
+    /// After a scheduler's first failure, if not its own.
+    pause: Option<Duration>,
 }
 
 impl Network {
@@ -57,8 +65,31 @@ impl Network {
         su: Option<&str>,
     ) -> Result<Self, SuError> {
         let su = su.map(|base| SuClient::new(base, Arc::clone(&transport))).transpose()?;
-        let (schedulers, links, modules) = Default::default();
-        Ok(Self { runtime, transport, archive, su, schedulers, links, modules })
+        let (schedulers, links, modules, trusted, pause) = Default::default();
+        Ok(Self { runtime, transport, archive, su, schedulers, links, modules, trusted, pause })
+    }
+
+    /// The same, believing the checkpoints that these addresses signed.
+    #[must_use]
+    pub fn trusting(mut self, owners: Vec<String>) -> Self {
+        self.trusted = owners;
+        self
+    }
+
+    /// The same, with another pause after a scheduler's first failure.
+    #[must_use]
+    pub fn with_pause(mut self, pause: Duration) -> Self {
+        self.su = self.su.map(|su| su.with_pause(pause));
+        self.pause = Some(pause);
+        self
+    }
+
+    /// A published state, where there is no scheduler to ask for its place.
+    fn checkpoint_without_schedule(
+        &self,
+        process: &ProcessDefinition,
+    ) -> Result<Option<Foreign>, CuError> {
+        self.runtime.block_on(self.trusted_state(process))
     }
 
     /// What a drive may ask at this block height.
@@ -89,6 +120,10 @@ impl Network {
             ))
         })?;
         let su = SuClient::new(&url, Arc::clone(&self.transport)).map_err(of_su)?;
+        let su = match self.pause {
+            Some(pause) => su.with_pause(pause),
+            None => su,
+        };
         keep(&self.schedulers, process, su.clone());
         Ok(su)
     }
@@ -166,6 +201,10 @@ impl Source for Network {
         self.runtime.block_on(entries::Reading::new(self, process, crons, limit).read(after, until))
     }
 
+    fn checkpoint(&self, process: &ProcessDefinition) -> Result<Option<Foreign>, CuError> {
+        self.runtime.block_on(self.published_state(process))
+    }
+
     fn host(&self, process: &Arc<ProcessDefinition>, entry: &Entry) -> Arc<dyn Host> {
         self.host_at(process, entry.at.block_height)
     }
@@ -197,6 +236,11 @@ fn defined(spawned: Spawned) -> Result<ProcessDefinition, CuError> {
     let process =
         Process { id: item.id.clone(), owner: item.owner.clone(), module, tags: item.tags };
     Ok(ProcessDefinition { process: Arc::new(process), timestamp_ms, block_height })
+}
+
+/// The slot that a decimal number names.
+fn number_of_slot(text: &str) -> Option<Slot> {
+    text.parse().ok().map(|nonce| Slot { nonce, ..Slot::default() })
 }
 
 /// Where a process was made.

@@ -132,6 +132,15 @@ fn tags_that_no_reader_takes_are_not_signed() {
 }
 
 #[test]
+fn an_item_without_tags_has_no_tag_section() {
+    let wallet = Wallet::from_ethereum_key(&[1; 32]).unwrap();
+    let item = wallet.sign(&Draft::new(None, Vec::new(), "x")).unwrap();
+    // Type, signature, owner, two flags, two lengths, and one byte of data.
+    assert_eq!(item.bytes().len(), 2 + 65 + 65 + 2 + 16 + 1);
+    item.verify().unwrap();
+}
+
+#[test]
 fn an_ethereum_key_in_hexadecimal_is_a_wallet() {
     // The first account of every Ethereum development node.
     let key = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
