@@ -3,12 +3,7 @@
 //! machine's.
 //!
 //! `cargo bench --bench load -- [MESSAGES] [--set KEY=VALUE]…` with the program built before
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a bench"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a bench")]
 
 use drivebay::{
     item::{DataItem, Draft, Id, Tag, Wallet},
@@ -45,7 +40,8 @@ impl Ao {
         fs::create_dir_all(&modules).unwrap();
         let counter = wat::parse_str(include_str!("../tests/all/counter.wat")).unwrap();
         fs::write(modules.join("counter.wasm"), counter).unwrap();
-        let program = std::env::var("DRIVEBAY").unwrap_or(env!("CARGO_BIN_EXE_drivebay").to_owned());
+        let program =
+            std::env::var("DRIVEBAY").unwrap_or(env!("CARGO_BIN_EXE_drivebay").to_owned());
         let mut command = Command::new(program);
         command.args(["--data", "data", "up", "--json", "--port", "0", "--modules", "modules"]);
         command.args(["--set", "units.log_filter=warn"]);

@@ -33,7 +33,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", env = "SCHEDULER", allow_hyphen_values = true)]
     scheduler: Option<String>,
     /// Address of a messenger whose messages the process believes (repeatable)
-    #[arg(long = "authority", value_name = "ADDRESS", env = "AUTHORITY", allow_hyphen_values = true)]
+    #[arg(
+        long = "authority",
+        value_name = "ADDRESS",
+        env = "AUTHORITY",
+        allow_hyphen_values = true
+    )]
     authorities: Vec<String>,
     /// Wait for the result of its first message, and print it
     #[arg(long)]

@@ -146,11 +146,7 @@ impl Core {
         Ok(stored)
     }
 
-    fn adopt_into(
-        self: &Arc<Self>,
-        lane: &Arc<Lane>,
-        foreign: &Foreign,
-    ) -> Result<bool, CuError> {
+    fn adopt_into(self: &Arc<Self>, lane: &Arc<Lane>, foreign: &Foreign) -> Result<bool, CuError> {
         let known = lock(&lane.state).loaded.clone();
         let loaded = match known {
             Some(loaded) => loaded,

@@ -82,7 +82,9 @@ mod tests {
         assert!(max.admit(&[], &tags("Memory-Limit", "1-mb")).is_ok());
         assert!(max.admit(&tags("Memory-Limit", "1-kb"), &tags("Memory-Limit", "1-gb")).is_ok());
         let no = max.admit(&tags("Compute-Limit", "11"), &[]).map_err(|no| no.to_string());
-        assert!(no.is_err_and(|no| no.contains("Compute-Limit of 11") && no.contains("at most 10")));
+        assert!(
+            no.is_err_and(|no| no.contains("Compute-Limit of 11") && no.contains("at most 10"))
+        );
         assert!(AskedMax::default().admit(&tags("Compute-Limit", "11"), &[]).is_ok());
     }
 }

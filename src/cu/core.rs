@@ -1,8 +1,8 @@
 //! The unit's parts, and how a turn on a lane goes.
 
 use super::{
-    AskedMax, Bay, CuError, CuOptions, CuStatus, DryMessage, DryRun, Entry, Position, Progress, Readers,
-    Source, StoredResult, Until, Window,
+    AskedMax, Bay, CuError, CuOptions, CuStatus, DryMessage, DryRun, Entry, Position, Progress,
+    Readers, Source, StoredResult, Until, Window,
     cache::DryRuns,
     call,
     checkpoints::Checkpoints,

@@ -1,8 +1,9 @@
 //! The compute unit: what may be asked of it.
 
 use super::{
-    AskedMax, At, Checkpoint, CuError, DryMessage, DryRun, Entry, Mark, Position, ProcessDefinition,
-    Readers, Results, ResultsQuery, Scene, Source, StoredResult, Until, Verdict, Window,
+    AskedMax, At, Checkpoint, CuError, DryMessage, DryRun, Entry, Mark, Position,
+    ProcessDefinition, Readers, Results, ResultsQuery, Scene, Source, StoredResult, Until, Verdict,
+    Window,
     core::Core,
     floor::Floor,
     lane::{Lane, Want},

@@ -44,7 +44,10 @@ pub struct NoAddress(String);
 impl fmt::Display for NoAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = &self.0;
-        write!(f, "{text:?} is no address; give one such as 10.0.0.1, or a network such as 10.0.0.0/8")
+        write!(
+            f,
+            "{text:?} is no address; give one such as 10.0.0.1, or a network such as 10.0.0.0/8"
+        )
     }
 }
 
@@ -69,7 +72,10 @@ impl Trusted {
         }
         let said = |name: &str| -> Vec<IpAddr> {
             let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-            values.flat_map(|value| value.split(',')).filter_map(|one| one.trim().parse().ok()).collect()
+            values
+                .flat_map(|value| value.split(','))
+                .filter_map(|one| one.trim().parse().ok())
+                .collect()
         };
         // Each proxy adds whom it speaks for at the end; what stands before a stranger is only his word.
         let forwarded = said("x-forwarded-for").into_iter().rev().find(|one| !self.has(*one));
@@ -82,7 +88,8 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, NoAddress> {
         let wrong = || NoAddress(text.to_owned());
-        let (address, bits) = text.split_once('/').map_or((text, None), |(one, two)| (one, Some(two)));
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(one, two)| (one, Some(two)));
         let address: IpAddr = address.trim().parse().map_err(|_| wrong())?;
         let address = address.to_canonical();
         let whole = if address.is_ipv4() { 32 } else { 128 };
@@ -98,7 +105,9 @@ impl Network {
             one.checked_shr(shift) == two.checked_shr(shift)
         };
         match (self.address, other) {
-            (IpAddr::V4(one), IpAddr::V4(two)) => same(one.to_bits().into(), two.to_bits().into(), 32),
+            (IpAddr::V4(one), IpAddr::V4(two)) => {
+                same(one.to_bits().into(), two.to_bits().into(), 32)
+            }
             (IpAddr::V6(one), IpAddr::V6(two)) => same(one.to_bits(), two.to_bits(), 128),
             _ => false,
         }
@@ -240,7 +249,8 @@ mod tests {
     #[test]
     fn each_caller_has_its_own_count_and_friends_have_none() {
         let rate = Rate::new(2);
-        let ask = |text: &str| rate.allow(Caller(text.parse().ok())).map_err(|no| no.status().as_u16());
+        let ask =
+            |text: &str| rate.allow(Caller(text.parse().ok())).map_err(|no| no.status().as_u16());
         assert_eq!([ask("1.1.1.1"), ask("1.1.1.1"), ask("1.1.1.1")], [Ok(()), Ok(()), Err(429)]);
         assert_eq!(ask("2.2.2.2"), Ok(()));
         assert!((0..9).all(|_| ask("").is_ok()));

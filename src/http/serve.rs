@@ -12,9 +12,7 @@ use hyper_util::{
     },
     service::TowerToHyperService,
 };
-use std::{
-    convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration,
-};
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},

@@ -36,7 +36,11 @@ fn item(value: &Value) -> Result<Item, ShapeError> {
         id: text_of(value, "Id"),
         owner: text_of(value, "Owner"),
         // A text may be empty; what is no text is not shown.
-        data: value.get("Data").filter(|data| data.as_text().is_some()).cloned().unwrap_or_default(),
+        data: value
+            .get("Data")
+            .filter(|data| data.as_text().is_some())
+            .cloned()
+            .unwrap_or_default(),
         tags: tags(value, "message.Tags")?,
         signature: text_or_null("Signature"),
         anchor: text_or_null("Anchor"),

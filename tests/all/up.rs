@@ -169,7 +169,10 @@ fn a_schedulers_answer_is_a_log_to_replay() {
         }
     }
     assert_eq!(ao.end(), Some(0));
-    bench.write("bent.json", &first.replace("Hash-Chain\",\"value\":\"", "Hash-Chain\",\"value\":\"A"));
+    bench.write(
+        "bent.json",
+        &first.replace("Hash-Chain\",\"value\":\"", "Hash-Chain\",\"value\":\"A"),
+    );
     let bent = ["replay", "bent.json", "counter.wasm"];
     bench.drivebay(&bent).expect(2, "HashChain invalid on message");
     bench.write("rest.json", &rest);

@@ -81,8 +81,9 @@ async fn result(
 fn only_slot(body: &[u8], process: &str, slot: u64) -> Result<Pair, Failure> {
     let text = std::str::from_utf8(body)
         .map_err(|error| Failure::malformed(format!("the body is no text: {error}")))?;
-    let page = aos2::page(text)
-        .map_err(|error| Failure::malformed(format!("the body is no slot of a schedule: {error}")))?;
+    let page = aos2::page(text).map_err(|error| {
+        Failure::malformed(format!("the body is no slot of a schedule: {error}"))
+    })?;
     let [(pair, _)] = <[_; 1]>::try_from(page.edges).map_err(|edges| {
         Failure::malformed(format!("the body has {} edges, but should have one", edges.len()))
     })?;
@@ -115,9 +116,7 @@ fn answered(stored: &StoredResult, is_cold: bool) -> Response {
 fn for_node(result: &str) -> String {
     let pairs = Value::parse(result).ok().and_then(Value::into_object).unwrap_or_default();
     let pairs = pairs.into_iter().map(|(key, value)| match key.as_str() {
-        Some("Output") if value.get("data").is_none() => {
-            (key, Value::object([("data", value)]))
-        }
+        Some("Output") if value.get("data").is_none() => (key, Value::object([("data", value)])),
         _ => (key, value),
     });
     Json::from(Value::object(pairs)).as_str().to_owned()
@@ -189,9 +188,9 @@ async fn restore(
         })
     };
     let number = |name: &str| {
-        needed(name)?.parse::<u64>().map_err(|_| {
-            Failure::malformed(format!("the header {name} should be a number"))
-        })
+        needed(name)?
+            .parse::<u64>()
+            .map_err(|_| Failure::malformed(format!("the header {name} should be a number")))
     };
     let process = needed("process")?.to_owned();
     let foreign = Foreign {

@@ -31,7 +31,10 @@ impl Network {
         let same = |said: &str, found: &str| said.is_empty() || said == found;
         let chain = placed.hash_chain.unwrap_or_default();
         if !same(said, &chain) || !same(&foreign.assignment, &placed.id) {
-            tracing::warn!(process = id, "a checkpoint is of another schedule than the scheduler's");
+            tracing::warn!(
+                process = id,
+                "a checkpoint is of another schedule than the scheduler's"
+            );
             return Ok(None);
         }
         foreign.at = Position {

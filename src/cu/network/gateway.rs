@@ -50,11 +50,7 @@ impl Archive for GatewayClient {
         )
     }
 
-    fn checkpoints<'a>(
-        &'a self,
-        process: &'a str,
-        owners: &'a [String],
-    ) -> Answer<'a, Vec<Item>> {
+    fn checkpoints<'a>(&'a self, process: &'a str, owners: &'a [String]) -> Answer<'a, Vec<Item>> {
         Box::pin(async move {
             let tags = [("Data-Protocol", "ao"), ("Type", "Checkpoint"), ("Process", process)];
             let found = self.search(owners, &tags, CHECKPOINTS_MAX).await?;

@@ -39,13 +39,11 @@ pub struct Hyperbeam {
 
 impl Hyperbeam {
     /// A source that asks the node at `node`, or knows only what is pushed.
-    pub fn new(
-        network: Network,
-        node: Option<&str>,
-    ) -> Result<Self, CuError> {
+    pub fn new(network: Network, node: Option<&str>) -> Result<Self, CuError> {
         let (runtime, transport) = (network.runtime.clone(), Arc::clone(&network.transport));
         let node = node.map(|node| {
-            Url::parse(node).map_err(|error| refused(format!("{node:?} is no URL of a node: {error}")))
+            Url::parse(node)
+                .map_err(|error| refused(format!("{node:?} is no URL of a node: {error}")))
         });
         let pushed = Mutex::default();
         Ok(Self { network, runtime, transport, node: node.transpose()?, pushed })
@@ -127,10 +125,12 @@ impl Hyperbeam {
         let last = match until {
             Until::Slot(slot) => slot.nonce,
             // What nobody has asked for yet is not evaluated ahead.
-            Until::Now => match lock(&self.pushed).get(process).and_then(|slots| slots.last_key_value()) {
-                Some((last, _)) => *last,
-                None => return Ok(Batch { entries: Vec::new(), is_last: true }),
-            },
+            Until::Now => {
+                match lock(&self.pushed).get(process).and_then(|slots| slots.last_key_value()) {
+                    Some((last, _)) => *last,
+                    None => return Ok(Batch { entries: Vec::new(), is_last: true }),
+                }
+            }
         };
         let mut entries = Vec::new();
         while next <= last && entries.len() < limit {

@@ -14,8 +14,8 @@ pub use archive::{Archive, ArchiveError};
 pub use hyperbeam::Hyperbeam;
 
 use super::{
-    At, Batch, CuError, DryMessage, Entry, Foreign, Position, ProcessDefinition, PublishedModule, Source,
-    Until,
+    At, Batch, CuError, DryMessage, Entry, Foreign, Position, ProcessDefinition, PublishedModule,
+    Source, Until,
     cron::{Crons, Point},
     schedule::Link,
 };

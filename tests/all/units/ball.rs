@@ -78,10 +78,10 @@ impl Drive for BallDrive {
         host: Arc<dyn Host>,
     ) -> Result<Ran, HostFailure> {
         let back = |drive: Box<dyn Drive>| Box::new(Self(drive)) as Box<dyn Drive>;
-        let ran = self.0.run(Arc::clone(&call), limits, host).map_err(|failure| HostFailure {
-            drive: failure.drive.map(back),
-            ..failure
-        })?;
+        let ran = self
+            .0
+            .run(Arc::clone(&call), limits, host)
+            .map_err(|failure| HostFailure { drive: failure.drive.map(back), ..failure })?;
         Ok(match ran {
             Ran::Done { drive, reply, meter } => {
                 Ran::Done { drive: back(drive), reply: with_ball(reply, &call), meter }

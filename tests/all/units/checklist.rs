@@ -27,7 +27,10 @@ fn every_row_is_held_by_something_that_is_there() {
             let text = fs::read_to_string(root.join(path));
             let text = text.unwrap_or_else(|error| panic!("row {number}: {path}: {error}"));
             let test = format!("fn {function}()");
-            assert!(function.is_empty() || text.contains(&test), "row {number}: no {test} in {path}");
+            assert!(
+                function.is_empty() || text.contains(&test),
+                "row {number}: no {test} in {path}"
+            );
         }
     }
 }

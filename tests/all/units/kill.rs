@@ -104,7 +104,8 @@ impl Programs {
 
     /// What a unit says, unless it is dead.
     async fn read(&self, unit: &str, path: &str) -> Option<Value> {
-        let answer = self.http.call(Request::get(format!("{}{path}", self.url(unit)))).await.ok()?;
+        let answer =
+            self.http.call(Request::get(format!("{}{path}", self.url(unit)))).await.ok()?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         (answer.status == 200).then(|| serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
@@ -214,7 +215,11 @@ async fn killed_units_lose_nothing_and_double_nothing() {
         assert!(balls(&schedule).into_iter().eq(expected), "process {at}");
     }
     let shelf = programs.must_read("mu", "/status").await;
-    assert_eq!((&shelf["shelved"], &shelf["waiting"]), (&Value::from(0), &Value::from(0)), "{shelf}");
+    assert_eq!(
+        (&shelf["shelved"], &shelf["waiting"]),
+        (&Value::from(0), &Value::from(0)),
+        "{shelf}"
+    );
     compare(&mut programs, peers).await;
 }
 
@@ -279,7 +284,8 @@ async fn compare(programs: &mut Programs, peers: [Id; 2]) {
     drop(listener);
     let gateway = format!("gateway.urls={}", programs.url("gateway"));
     let (su, port) = (format!("cu.su={}", programs.url("su")), port.to_string());
-    let args = ["cu", "--data", "other", "--port", &port, "--json", "--set", &gateway, "--set", &su];
+    let args =
+        ["cu", "--data", "other", "--port", &port, "--json", "--set", &gateway, "--set", &su];
     let child = programs.bench.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let other = format!("http://127.0.0.1:{port}");
     // Ended with the others.

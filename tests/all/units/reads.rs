@@ -5,7 +5,11 @@ use axum::{
     body::{Body, Bytes},
     http::Request,
 };
-use drivebay::{cu::{AskedMax, CuOptions}, disk::json::Value, item::Id};
+use drivebay::{
+    cu::{AskedMax, CuOptions},
+    disk::json::Value,
+    item::Id,
+};
 use tower::ServiceExt;
 
 /// The fixture that was recorded: crons of ten seconds and of two blocks, a block every seven seconds.
@@ -106,8 +110,17 @@ async fn a_dry_run_leaves_no_mark_and_each_process_answers_its_own() {
         assert_eq!(text(&output, "count"), "000003");
         let msg = at(&output, "msg");
         let expected = [
-            "Id", "Data", "Owner", "Target", "Anchor", "From", "Tags", "Timestamp",
-            "Block-Height", "Cron", "Read-Only",
+            "Id",
+            "Data",
+            "Owner",
+            "Target",
+            "Anchor",
+            "From",
+            "Tags",
+            "Timestamp",
+            "Block-Height",
+            "Cron",
+            "Read-Only",
         ];
         assert_eq!(keys(&msg), expected);
         assert_eq!(at(&msg, "Timestamp").as_u64(), Some(BORN_MS + 1000));

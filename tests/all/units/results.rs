@@ -65,8 +65,21 @@ async fn a_module_is_shown_the_message_as_the_reference_shows_it() {
     let shown = at(&shown, "Output");
     let msg = at(&shown, "msg");
     let expected = [
-        "Id", "Signature", "Data", "Owner", "Target", "Anchor", "From", "Tags", "Epoch", "Nonce",
-        "Timestamp", "Block-Height", "Hash-Chain", "Cron", "Read-Only",
+        "Id",
+        "Signature",
+        "Data",
+        "Owner",
+        "Target",
+        "Anchor",
+        "From",
+        "Tags",
+        "Epoch",
+        "Nonce",
+        "Timestamp",
+        "Block-Height",
+        "Hash-Chain",
+        "Cron",
+        "Read-Only",
     ];
     assert_eq!(keys(&msg), expected);
     assert_eq!(text(&msg, "Id"), message.to_string());
@@ -79,7 +92,10 @@ async fn a_module_is_shown_the_message_as_the_reference_shows_it() {
     {
         assert_eq!(at(&msg, key).as_u64(), Some(number), "{key}");
     }
-    assert_eq!((at(&msg, "Cron").as_bool(), at(&msg, "Read-Only").as_bool()), (Some(false), Some(false)));
+    assert_eq!(
+        (at(&msg, "Cron").as_bool(), at(&msg, "Read-Only").as_bool()),
+        (Some(false), Some(false))
+    );
     let names = |tags: &Value| -> Vec<String> {
         tags.as_array().unwrap().iter().map(|tag| text(tag, "name")).collect()
     };
@@ -245,8 +261,12 @@ impl Transport for Bent {
 async fn a_broken_chain_is_refused_by_name_and_what_is_before_it_is_served() {
     let bent = |units| {
         // A time that the scheduler did not sign would be taken; a nonce that does not follow is not.
-        Arc::new(Bent { units, from: "Hash-Chain\",\"value\":\"", to: "Hash-Chain\",\"value\":\"A", at: "bend here" })
-            as Arc<dyn Transport>
+        Arc::new(Bent {
+            units,
+            from: "Hash-Chain\",\"value\":\"",
+            to: "Hash-Chain\",\"value\":\"A",
+            at: "bend here",
+        }) as Arc<dyn Transport>
     };
     let ao = Whole::with(bent, options()).await;
     let pid = ao.spawn(&[]).await;

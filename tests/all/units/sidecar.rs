@@ -47,7 +47,10 @@ fn page(edges: &[Value]) -> Value {
 /// A node that gives any slot.
 fn node(module: String) -> Router {
     let schedule = move |Query(query): Query<BTreeMap<String, String>>| {
-        assert_eq!((query["target"].as_str(), query["accept"].as_str()), (PID, "application/aos-2"));
+        assert_eq!(
+            (query["target"].as_str(), query["accept"].as_str()),
+            (PID, "application/aos-2")
+        );
         let number = |key: &str| query[key].parse::<u64>().unwrap();
         let slots = number("from")..=number("to");
         let edges: Vec<_> =
@@ -171,7 +174,10 @@ async fn a_snapshot_goes_on_in_another_unit() {
     }
     let taken = one.post(&format!("/snapshot/{PID}"), &json!({})).await.ok();
     assert_eq!(text(&taken.json(), "processId"), PID);
-    assert_eq!((taken.header("snapshot-nonce"), taken.header("snapshot-module-id")), ("2".into(), one.module.clone()));
+    assert_eq!(
+        (taken.header("snapshot-nonce"), taken.header("snapshot-module-id")),
+        ("2".into(), one.module.clone())
+    );
     let file = text(&taken.json(), "file");
     assert!(std::path::Path::new(&file).starts_with(&one.folder), "{file}");
     let bytes = std::fs::read(&file).unwrap();
@@ -199,7 +205,10 @@ async fn a_snapshot_goes_on_in_another_unit() {
     let (status, said) = restore(&other, &bytes[..bytes.len() / 2]).await;
     assert_eq!(status, 400, "{said}");
     let (status, said) = restore(&other, &bytes).await;
-    assert_eq!((status, said), (200, format!("Successfully cached process memory for process {PID}")));
+    assert_eq!(
+        (status, said),
+        (200, format!("Successfully cached process memory for process {PID}"))
+    );
     let here = one.slot(3, "next").await.ok();
     let there = other.slot(3, "next").await.ok();
     assert_eq!(there.text(), here.text());
@@ -218,13 +227,45 @@ async fn a_snapshot_goes_on_in_another_unit() {
 async fn strangers_push_no_slots_and_take_no_snapshots() {
     let ao = Whole::new().await;
     let beside = Beside::new(&ao, false).await;
-    for path in [format!("/result/0?process-id={PID}"), format!("/snapshot/{PID}"), "/state".into()] {
+    for path in [format!("/result/0?process-id={PID}"), format!("/snapshot/{PID}"), "/state".into()]
+    {
         let request = axum::http::Request::builder().method("POST").uri(&path);
         let request = request.header("x-forwarded-for", "9.9.9.9");
         let request = request.body(axum::body::Body::from("{}")).unwrap();
         let response = tower::ServiceExt::oneshot(beside.router.clone(), request).await.unwrap();
         assert_eq!(response.status().as_u16(), 403, "{path}");
     }
+}
+
+/// Tags of a checkpoint, in the network's order.
+const TAGS: [&str; 15] = [
+    "Data-Protocol",
+    "Variant",
+    "Type",
+    "Module",
+    "Process",
+    "Nonce",
+    "Timestamp",
+    "Block-Height",
+    "Content-Type",
+    "SHA-256",
+    "Content-Encoding",
+    "Unit-Identifier",
+    "Ordinate",
+    "Hash-Chain",
+    "Epoch",
+];
+
+/// A unit without anything in its store, that believes the checkpoints of these.
+fn beginner(ao: &Whole, gateways: &GatewayClient, trusted: Vec<String>) -> Cu {
+    let units = InProcess::default()
+        .with("http://gw", drivebay::gateway::router(ao.gateway.clone()))
+        .with("http://su", ao.su_router.clone());
+    let (runtime, archive) = (tokio::runtime::Handle::current(), Arc::new(gateways.clone()));
+    let source = Network::new(runtime, Arc::new(units), archive, Some("http://su")).unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let readers = Readers::stock(drivebay::cu::Engine::Speed).unwrap();
+    Cu::open(options(), readers, store, Arc::new(source.trusting(trusted))).unwrap()
 }
 
 /// Checkpoints of the network: written on an operator's wish, read from who is trusted.
@@ -237,49 +278,35 @@ async fn a_published_checkpoint_is_where_another_unit_begins() {
         last = ao.send(&wallet(3), pid, &[("Sent", &n.to_string())], "hi").await;
     }
     ao.result(pid, last).await.ok();
-    let units = InProcess::default()
-        .with("http://gw", drivebay::gateway::router(ao.gateway.clone()))
-        .with("http://su", ao.su_router.clone());
-    let transport: Arc<dyn Transport> = Arc::new(units);
-    let gateways = GatewayClient::new(["http://gw".to_owned()], Arc::clone(&transport));
-    let publisher = Publisher { wallet: wallet(4), gateways: gateways.clone() };
+    let gateway = drivebay::gateway::router(ao.gateway.clone());
+    let transport: Arc<dyn Transport> = Arc::new(InProcess::default().with("http://gw", gateway));
+    let gateways = GatewayClient::new(["http://gw".to_owned()], transport);
     let face = Face {
         cu: ao.cu.clone(),
         address: wallet(4).address(),
         clock: Clock::by_hand(ao.now.clone()),
         admission: Admission::default(),
-        publisher: Some(publisher),
+        publisher: Some(Publisher { wallet: wallet(4), gateways: gateways.clone() }),
     };
     let router = dressed(drivebay::cu::router(Arc::new(face)), "cu", &Limits::default());
-    let published = call(&router, "POST", &format!("/checkpoint/{pid}"), "", "".into()).await.ok();
-    let id = text(&published.json(), "id").parse().unwrap();
+    let path = format!("/checkpoint/{pid}");
+    let published = call(&router, "POST", &path, "", "".into()).await.ok().json();
+    let id = text(&published, "id").parse().unwrap();
     let item: DataItem = ao.gateway.get(&id).await.unwrap().unwrap();
-    let names: Vec<_> = item.tags().iter().map(|tag| tag.name.as_str()).collect();
-    let expected = [
-        "Data-Protocol", "Variant", "Type", "Module", "Process", "Nonce", "Timestamp",
-        "Block-Height", "Content-Type", "SHA-256", "Content-Encoding", "Unit-Identifier",
-        "Ordinate", "Hash-Chain", "Epoch",
-    ];
-    assert_eq!(names, expected);
+    assert!(item.tags().iter().map(|tag| tag.name.as_str()).eq(TAGS));
 
     let next = ao.send(&wallet(3), pid, &[("Sent", "6")], "hi").await;
     let here = ao.result(pid, next).await.ok().text();
     let mut evaluated = Vec::new();
-    for trusted in [vec![wallet(4).address().to_string()], vec![wallet(9).address().to_string()], Vec::new()] {
-        let runtime = tokio::runtime::Handle::current();
-        let archive = Arc::new(gateways.clone());
-        let source = Network::new(runtime, Arc::clone(&transport), archive, Some("http://su"));
-        let source = Arc::new(source.unwrap().trusting(trusted));
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let readers = Readers::stock(drivebay::cu::Engine::Speed).unwrap();
-        let cu = Cu::open(options(), readers, store, source).unwrap();
+    for (trusted, before) in [(Some(4), 404), (Some(9), 200), (None, 200)] {
+        let trusted = trusted.map(|seed| wallet(seed).address().to_string());
+        let cu = beginner(&ao, &gateways, trusted.into_iter().collect());
         let router = face_of(&cu, &ao);
-        let path = format!("/result/{next}?process-id={pid}");
-        assert_eq!(call(&router, "GET", &path, "", "".into()).await.ok().text(), here);
+        let path = |id| format!("/result/{id}?process-id={pid}");
+        assert_eq!(call(&router, "GET", &path(next), "", "".into()).await.ok().text(), here);
         evaluated.push(cu.progress(&pid.to_string()).unwrap().evaluated);
-        let path = format!("/result/{last}?process-id={pid}");
-        let before = call(&router, "GET", &path, "", "".into()).await;
-        assert_eq!(before.status, if evaluated.len() == 1 { 404 } else { 200 }, "{}", before.text());
+        let known = call(&router, "GET", &path(last), "", "".into()).await;
+        assert_eq!(known.status, before, "{}", known.text());
     }
     // One message after the checkpoint; without trust, all seven.
     assert_eq!(evaluated, [1, 7, 7]);

@@ -137,9 +137,9 @@ struct BadRoad(InProcess, Arc<Luck>);
 
 impl Transport for BadRoad {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
-        let struck = |what: &str, percent| self.1.strikes_at(&format!("{what} {}", request.url), percent);
-        let (lost, twice, mute) =
-            (struck("lost", 8), struck("twice", 8), struck("mute", 8));
+        let struck =
+            |what: &str, percent| self.1.strikes_at(&format!("{what} {}", request.url), percent);
+        let (lost, twice, mute) = (struck("lost", 8), struck("twice", 8), struck("mute", 8));
         let why = TransportError { url: request.url.clone(), why: "bad luck".to_owned() };
         async move {
             if lost {
@@ -278,8 +278,7 @@ impl World {
         let mu = open_bad_mu(&dir, &luck, &now, &net).await;
         let cu_store: Arc<dyn Store> = Arc::new(MemoryStore::default());
         let cu = open_cu(&su_router, &cu_store, &luck);
-        let world =
-            Self { dir, luck, net, gateway, peers, su, su_router, mu, now, cu_store, cu };
+        let world = Self { dir, luck, net, gateway, peers, su, su_router, mu, now, cu_store, cu };
         world.connect();
         world
     }

@@ -165,7 +165,10 @@ impl Whole {
     ) -> Id {
         let mut all = tags(&[("Data-Protocol", "ao"), ("Variant", "ao.TN.1"), ("Type", "Message")]);
         all.extend(tags(more));
-        let draft = Draft { anchor: Some(*b"00000000000000000000000000000042"), ..Draft::new(Some(process), all, data.to_owned()) };
+        let draft = Draft {
+            anchor: Some(*b"00000000000000000000000000000042"),
+            ..Draft::new(Some(process), all, data.to_owned())
+        };
         self.schedule(&from.sign(&draft).unwrap()).await
     }
 
