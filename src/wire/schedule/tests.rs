@@ -110,3 +110,73 @@ fn what_is_no_page_is_named() {
     assert_eq!((spawned.block_height, spawned.timestamp_ms), (1_500_000, 7));
     assert_eq!(spawned.item.id, "p");
 }
+
+/// Bits turned, pieces cut out and doubled, by a seed.
+struct Bender(u64);
+
+impl Bender {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end.max(1)
+    }
+
+    fn bend(&mut self, text: &str) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        for _ in 0..=self.below(4) {
+            let (at, to) = (self.below(bytes.len()), self.below(bytes.len()));
+            let (at, to) = (at.min(to), at.max(to));
+            match self.below(5) {
+                0 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(7),
+                1 => bytes.truncate(to),
+                2 => drop(bytes.drain(at..to.min(at + 40))),
+                3 => {
+                    let piece = bytes[at..to.min(at + 40)].to_vec();
+                    bytes.splice(at..at, piece);
+                }
+                _ => {
+                    let pieces =
+                        ["null", "[", "{", "\"\\ud800\"", "-1", "1e999", "99999999999999999999"];
+                    bytes.splice(at..at, pieces[self.below(pieces.len())].bytes());
+                }
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// Whatever a scheduler, a node or a client sends, it is read or refused.
+#[test]
+fn bent_texts_are_read_or_refused() {
+    use crate::wire::{Cursor, Sort, aos2, dry_fields};
+    let node = r#"{"message":{"Id":"m","Owner":"o","Tags":[{"name":"Type","value":"Message"}],"Target":"p","Data":"x","Signature":"s","Anchor":""},"assignment":{"Id":"a","Owner":"su","Tags":[{"name":"Process","value":"p"},{"name":"Slot","value":3},{"name":"Epoch","value":"0"}]}}"#;
+    let pair = r#"{"message":{"id":"m","owner":{"address":"a","key":"AAAA"},"data":"hi","tags":[{"name":"A","value":"b"}],"signature":"s","anchor":null,"target":"p"},"assignment":{"id":"i","tags":[{"name":"Process","value":"p"},{"name":"Nonce","value":"1"},{"name":"Timestamp","value":"2"},{"name":"Block-Height","value":"000000000003"},{"name":"Message","value":"m"}]}}"#;
+    let page = |edge: &str| {
+        format!(
+            r#"{{"page_info":{{"has_next_page":false}},"edges":[{{"cursor":"1","node":{edge}}}]}}"#
+        )
+    };
+    let (whole, theirs) = (page(pair), page(node));
+    assert_eq!(Page::parse(&whole).unwrap().edges.len(), 1);
+    assert_eq!(aos2::page(&theirs).unwrap().edges[0].0.assignment.nonce, 3);
+    let cursor = Cursor { timestamp_ms: 7, ordinate: Some(1), cron: Some("0-1-second".into()) };
+    let cursor = cursor.text(Sort::Asc);
+    let dry = r#"{"Id":"1","Owner":"o","Tags":[{"name":"a","value":"b"}],"Timestamp":"42","Data":{"a":1}}"#;
+    let long = std::env::var_os("DRIVEBAY_LONG").is_some();
+    let (mut bender, mut refused) = (Bender(7), 0);
+    for _ in 0..if long { 10_000 } else { 1000 } {
+        let read = Page::parse(&bender.bend(&whole));
+        // What is read can be shown to a module.
+        let pairs = read.iter().flat_map(|page| &page.edges);
+        pairs.for_each(|(pair, _)| drop(pair.fields().map(|fields| fields.json())));
+        refused += usize::from(read.is_err());
+        refused += usize::from(Pair::parse(&bender.bend(pair)).is_err());
+        refused += usize::from(Spawned::parse(&bender.bend(pair)).is_err());
+        refused += usize::from(aos2::page(&bender.bend(&theirs)).is_err());
+        refused += usize::from(Cursor::parse(&bender.bend(&cursor)).is_none());
+        if let Ok(body) = Value::parse(&bender.bend(dry)) {
+            refused += usize::from(dry_fields(body, "p").is_err());
+        }
+    }
+    assert!(refused > 1000, "{refused}");
+}

@@ -4,10 +4,10 @@
 use super::kit::*;
 use axum::body::Bytes;
 use drivebay::{
-    http::{Limits, dressed, serve},
+    http::{Limits, Rate, Trusted, dressed, rated, serve},
     net::{Http, Request, Response, Transport},
 };
-use std::{future::pending, net::SocketAddr, time::Duration};
+use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -96,4 +96,48 @@ async fn others_are_served_while_a_thousand_connections_say_nothing() {
     let mut mute = idle.pop().unwrap();
     assert_eq!(mute.read(&mut [0; 10]).await.unwrap(), 0);
     assert_eq!(net.su.status().await.unwrap().places, 1);
+}
+
+/// Each caller has a minute's share of posts, whom a proxy of the operator's own speaks for told apart; a
+/// stranger's word on who he is counts for nothing.
+#[tokio::test]
+async fn a_caller_who_posts_too_often_is_told_to_wait() {
+    let net = Net::new(Cu::new(|_, _| (200, empty()))).await;
+    let trusted = |list: &[&str]| {
+        let list: Vec<String> = list.iter().map(|text| (*text).to_owned()).collect();
+        Limits { trusted: Trusted::parse(&list).unwrap(), ..Limits::default() }
+    };
+    for (limits, forwarded, status) in [
+        // Behind a proxy that is believed, others are served on.
+        (
+            trusted(&["127.0.0.1"]),
+            ["9.9.9.9", "9.9.9.9", "9.9.9.9", "8.8.8.8"],
+            [400, 400, 429, 400],
+        ),
+        // Without, all are the one who is connected.
+        (trusted(&[]), ["1.1.1.1", "2.2.2.2", "3.3.3.3", "4.4.4.4"], [400, 400, 429, 429]),
+    ] {
+        for router in [net.su_router.clone(), net.mu_router.clone()] {
+            let router = dressed(rated(router, Arc::new(Rate::new(2))), "test", &limits);
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let limits = limits.clone();
+            tokio::spawn(async move { serve(listener, router, &limits, pending()).await });
+            let http = Http::new(Duration::from_secs(10)).unwrap();
+            for (caller, status) in forwarded.iter().zip(status) {
+                let request = Request::post(format!("http://{address}/"), "no item".into());
+                let name = "x-forwarded-for".parse().unwrap();
+                let request = request.with(name, caller.parse().unwrap());
+                let answer = http.call(request).await.unwrap();
+                assert_eq!(answer.status, status, "{caller}: {}", answer.text());
+                let said = answer.text().contains("Rate limit exceeded: 2 a minute");
+                assert_eq!(said, status == 429, "{}", answer.text());
+                assert_eq!(answer.headers.contains_key("retry-after"), status == 429);
+            }
+            // Who only reads is not counted.
+            let read = http.call(Request::get(format!("http://{address}/health"))).await.unwrap();
+            assert_eq!(read.status, 200);
+        }
+    }
+    assert_eq!(net.su.status().await.unwrap().places, 0);
 }
