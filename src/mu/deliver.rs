@@ -63,8 +63,10 @@ impl Mu {
             }
             Err(Lost(why)) => return self.again(waiting, why),
         };
-        match self.send(&url, item, *item, bytes.clone().unwrap_or_default()).await {
+        let bytes = bytes.clone().unwrap_or_default();
+        match self.send(&url, item, *item, bytes.clone()).await {
             Sent::Placed(id) => {
+                self.directory.learn(&id, &url, &bytes);
                 let mut next = vec![crank_task(id, id, *chain, *depth)];
                 next.extend(notice_task(&waiting.task, extra));
                 next.extend(shown_task(&waiting.task));

@@ -4,7 +4,7 @@
 use super::MuOptions;
 use crate::{
     clock::Clock,
-    item::Id,
+    item::{DataItem, Id},
     net::{Request, Response, Transport},
 };
 use bytes::Bytes;
@@ -85,6 +85,17 @@ impl Directory {
             Place::Process(process) => Ok(Some(process)),
             Place::Wallet | Place::Other => Ok(None),
         }
+    }
+
+    /// A process that has just been placed: nobody else may know it yet, and it must not pass for a wallet.
+    pub(super) fn learn(&self, id: &Id, url: &str, bytes: &Bytes) {
+        let Ok(item) = DataItem::parse(bytes.clone()) else { return };
+        let text = |name| item.tag(name).unwrap_or_default().to_owned();
+        let (scheduler, module) = (text("Scheduler"), text("Module"));
+        let process = Process { url: url.to_owned(), scheduler, module };
+        let mut known = self.known();
+        known.wallets.remove(id);
+        known.processes.insert(*id, Arc::new(process));
     }
 
     /// What `id` is.
@@ -220,4 +231,28 @@ fn tag<'a>(node: &'a Value, name: &str) -> Option<&'a str> {
         .find(|tag| tag.get("name").and_then(Value::as_str) == Some(name))?
         .get("value")?
         .as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::{
+        item::{Draft, Tag, Wallet},
+        net::InProcess,
+    };
+
+    #[tokio::test]
+    async fn a_newborn_process_is_no_wallet_though_nobody_else_knows_it() {
+        let options = MuOptions::new("http://cu", Arc::new(InProcess::default()));
+        let directory = Directory::new(&options);
+        let wallet = Wallet::from_ethereum_key(&[1; 32]).unwrap();
+        let tags = vec![Tag::new("Module", "m"), Tag::new("Scheduler", "s")];
+        let item = wallet.sign(&Draft::new(None, tags, " ")).unwrap();
+        assert!(matches!(directory.place(&item.id()).await, Ok(Place::Wallet)));
+        directory.learn(&item.id(), "http://su", item.bytes());
+        let process = directory.process(&item.id()).await.unwrap().unwrap();
+        assert_eq!((process.url.as_str(), process.module.as_str()), ("http://su", "m"));
+        assert_eq!(process.scheduler, "s");
+    }
 }
