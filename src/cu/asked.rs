@@ -15,13 +15,15 @@ pub struct AskedMax {
     pub compute: u64,
 }
 
+/// Reads an amount, if a text is one.
+type Amount = fn(&str) -> Option<u64>;
+
 impl AskedMax {
     /// Refuses a process that asks for more. Its own tags go before its module's.
     pub(crate) fn admit(&self, process: &[Tag], module: &[Tag]) -> Result<(), Refusal> {
-        let compute = |text: &str| text.trim().parse().ok();
-        let asked: [(&str, u64, &dyn Fn(&str) -> Option<u64>); 2] = [
-            ("Memory-Limit", self.memory_bytes, &bytes_of),
-            ("Compute-Limit", self.compute, &compute),
+        let asked: [(&str, u64, Amount); 2] = [
+            ("Memory-Limit", self.memory_bytes, bytes_of),
+            ("Compute-Limit", self.compute, |text| text.trim().parse().ok()),
         ];
         for (name, most, read) in asked {
             let Some(text) = first(process, name).or_else(|| first(module, name)) else { continue };
