@@ -23,14 +23,12 @@ static DISK: LazyLock<Arc<dyn Disk>> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     let limits = ImageLimits { memory_bytes: 1 << 26, ..ImageLimits::default() };
     let mut file = bytes.to_vec();
-    let image = match Image::read_from(&mut &*file, &limits) {
-        Ok(image) => image,
-        // Chance never finds a root: the right one is put in, so that what it covers is tried too.
-        Err(error) if reseal(&mut file, &error) => {
-            Image::read_from(&mut &*file, &limits).expect("its root was all that was wrong")
-        }
-        Err(_) => return,
-    };
+    let mut read = Image::read_from(&mut &*file, &limits);
+    // Chance never finds a root: the right one is put in, so that what it covers is tried too.
+    if read.as_ref().is_err_and(|error| reseal(&mut file, error)) {
+        read = Image::read_from(&mut &*file, &limits);
+    }
+    let Ok(image) = read else { return };
     let mut back = Vec::new();
     image.write_to(&mut back).expect("write");
     assert_eq!(back, file, "an image has one spelling");
