@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p drivebay-wasm --bench wasm -- WORKLOAD.json MODULE.wasm FORMAT [key=value …]` prints one line of
 //! JSON for every step of the workload. Keys: `limit` (messages of a step at most), `road` (`bare`, `drive`,
-//! `root`), `pages` (raise the module's declared memory maximum to so many pages). `benches/run` calls it.
+//! `root`, or `all` of them in turn, message by message), `pages` (raise the module's declared memory maximum to so many pages). `benches/run` calls it.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench")]
 
 mod clock;
@@ -23,7 +23,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let [workload, module, format, options @ ..] = args.as_slice() else {
         println!(
-            "usage: wasm WORKLOAD.json MODULE.wasm FORMAT [limit=N] [road=bare|drive|root] [pages=N]"
+            "usage: wasm WORKLOAD.json MODULE.wasm FORMAT [limit=N] [road=bare|drive|root|all] [pages=N]"
         );
         return;
     };
@@ -36,13 +36,20 @@ fn main() {
         bytes = module::with_memory_maximum(&bytes, pages);
     }
     let module = Module::new(bytes, format.as_str(), Vec::new());
-    let road = options.get("road").copied().unwrap_or("drive");
-    let mut road: Box<dyn Road> = match road {
-        "bare" => Box::new(BareRoad::new(&module)),
-        "root" => Box::new(DriveRoad::new(&module, true)),
-        _ => Box::new(DriveRoad::new(&module, false)),
+    let names = match options.get("road").copied().unwrap_or("drive") {
+        "all" => vec!["bare", "drive", "root"],
+        one => vec![one],
     };
-    run(&workload, road.as_mut());
+    let mut roads: Vec<Box<dyn Road>> = names.into_iter().map(|name| road(name, &module)).collect();
+    run(&workload, &mut roads);
+}
+
+fn road(name: &str, module: &Module) -> Box<dyn Road> {
+    match name {
+        "bare" => Box::new(BareRoad::new(module)),
+        "root" => Box::new(DriveRoad::new(module, true)),
+        _ => Box::new(DriveRoad::new(module, false)),
+    }
 }
 
 /// A way to evaluate messages.
@@ -54,32 +61,47 @@ trait Road {
     fn rest(&mut self) {}
 }
 
-fn run(workload: &Workload, road: &mut dyn Road) {
+/// Runs the messages on every road, in turn.
+fn run(workload: &Workload, roads: &mut [Box<dyn Road>]) {
     for step in &workload.steps {
-        let Step { label, dry, range, .. } = step;
-        let mut times = Vec::new();
-        let mut answered = 0;
+        let Step { dry, range, .. } = step;
+        let mut taken = vec![Taken::default(); roads.len()];
         for at in range.clone() {
-            let start = cpu();
-            answered += road.message(workload, at, *dry);
-            if !dry {
-                road.rest();
+            for (road, taken) in roads.iter_mut().zip(&mut taken) {
+                let start = cpu();
+                taken.answered += road.message(workload, at, *dry);
+                if !dry {
+                    road.rest();
+                }
+                taken.times.push(cpu() - start);
             }
-            times.push(cpu() - start);
         }
-        let total: u64 = times.iter().sum();
-        times.sort_unstable();
-        let median = times.get(times.len() / 2).copied().unwrap_or(0);
-        println!(
-            "{{\"workload\":\"{}\",\"road\":\"{}\",\"step\":\"{label}\",\"n\":{},\"median_us\":{:.1},\"mean_us\":{:.1},\"answered\":{answered},\"rss_mb\":{}}}",
-            workload.name,
-            road.name(),
-            times.len(),
-            median as f64 / 1e3,
-            total as f64 / 1e3 / times.len().max(1) as f64,
-            clock::resident_mb(),
-        );
+        for (road, taken) in roads.iter().zip(taken) {
+            print(workload, step, road.name(), taken);
+        }
     }
+}
+
+#[derive(Clone, Default)]
+struct Taken {
+    times: Vec<u64>,
+    answered: usize,
+}
+
+fn print(workload: &Workload, step: &Step, road: &str, taken: Taken) {
+    let Taken { mut times, answered } = taken;
+    let total: u64 = times.iter().sum();
+    times.sort_unstable();
+    let median = times.get(times.len() / 2).copied().unwrap_or(0);
+    println!(
+        "{{\"workload\":\"{}\",\"road\":\"{road}\",\"step\":\"{}\",\"n\":{},\"median_us\":{:.1},\"mean_us\":{:.1},\"answered\":{answered},\"rss_mb\":{}}}",
+        workload.name,
+        step.label,
+        times.len(),
+        median as f64 / 1e3,
+        total as f64 / 1e3 / times.len().max(1) as f64,
+        clock::resident_mb(),
+    );
 }
 
 fn limits(reader: &WasmReader, module: &Module) -> Limits {

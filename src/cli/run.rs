@@ -22,6 +22,8 @@ Examples:
   drivebay run token.wasm --message '{\"Tags\":{\"Action\":\"Balance\"}}' --json
   drivebay run token.wasm --message @mint.json --message @transfers.jsonl
   drivebay run token.wasm --message @balance.json --dry-run    (leaves no mark)
+  drivebay run token.wasm --slot 3                             (what slot 3 said, evaluated again)
+  drivebay run token.wasm --slot 3 --message @balance.json --dry-run    (read the state after it)
   drivebay run Token.json --call 'transfer(address,uint256)' 0x… 5    (a compiler's artifact)
   drivebay run aos.wasm --process mine --tag Name=mine         (a process of its own)
   drivebay run aos.wasm                                        (in a terminal: a REPL)
@@ -50,6 +52,9 @@ pub(crate) struct Args {
     /// Evaluate on a copy of the state, and keep nothing
     #[arg(long)]
     dry_run: bool,
+    /// Go back to the state after this slot, by replay, and show the slot again; with --dry-run, messages read there
+    #[arg(long, value_name = "N")]
+    slot: Option<u64>,
     /// Time of the first message, in Unix milliseconds; further ones stand a second apart
     #[arg(long, value_name = "MS")]
     timestamp: Option<u64>,
@@ -121,6 +126,9 @@ impl Args {
 
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     let messages = args.read()?;
+    if let Some(slot) = args.slot {
+        return past(app, args, slot, messages);
+    }
     let data = args.spawn_data.as_deref().map(message::text).transpose()?;
     let mut session = Session::open(app, &args.process, args.dry_run)?;
     if data.is_some() && session.head().next > 0 {
@@ -147,6 +155,32 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
             "process {id} stands before slot {next}; give it a --message or an --eval (- reads stdin)"
         );
         writeln!(io::stderr(), "nothing to do: {note}")?;
+    }
+    for message in messages {
+        printer.print(&watched(&app.config, || session.send(message))?)?;
+    }
+    Ok(if printer.failed { Exit::Guest } else { Exit::Done })
+}
+
+/// A slot again, and reads of the state after it.
+fn past(app: &App, args: &Args, slot: u64, messages: Vec<Fields>) -> anyhow::Result<Exit> {
+    if !messages.is_empty() && !args.dry_run {
+        return Err(usage(
+            "--slot goes back to a state that is past: nothing can be sent to it, only read; add --dry-run",
+        ));
+    }
+    if args.process.fresh || args.spawn_data.is_some() {
+        return Err(usage(
+            "--slot reads a process that has run; leave --fresh and --spawn-data out",
+        ));
+    }
+    let opened = watched(&app.config, || Session::open_at(app, &args.process, slot))?;
+    let (mut session, step) = opened;
+    session.set_clock(args.timestamp);
+    let mut printer =
+        Printer { json: args.json, style: Style::new(color(&app.config)), failed: false };
+    if messages.is_empty() {
+        printer.print(&step)?;
     }
     for message in messages {
         printer.print(&watched(&app.config, || session.send(message))?)?;

@@ -7,7 +7,7 @@ use super::{
     module,
 };
 use crate::{
-    cu::{Bay, Evaluated, Head, OfflineHost, Stored, Vault, call_seed},
+    cu::{Bay, CuError, Evaluated, Head, Noted, OfflineHost, Stored, Vault, call_seed},
     disk::{
         Call, Disk, Image, ImageLimits, Mode, Module, Process, Refusal, RefusalCode, Root, Slot,
         Tag, WireJson, json::Value,
@@ -92,6 +92,50 @@ impl Session {
         let env = env_json(&process, &ModuleInfo { id, owner, tags: module.tags }).text();
         let bay = Bay::open(disk, limits, image)?;
         Ok(Self { vault, head, bay, process, env, dry, clock: None })
+    }
+
+    /// The process as it stood after `slot`, by replay; and that slot again. Whatever is sent to it is a dry-run.
+    pub(crate) fn open_at(
+        app: &App,
+        args: &ProcessArgs,
+        slot: u64,
+    ) -> anyhow::Result<(Self, Step)> {
+        let mut session = Self::open(app, args, true)?;
+        let id = session.head.process.id.clone();
+        match session.head.next {
+            next if slot < next => {}
+            0 => return Err(usage(format!("process {id} has no slots yet; send it a message"))),
+            next => {
+                let last = next - 1;
+                return Err(usage(format!(
+                    "process {id} has the slots 0 to {last}, and no {slot}"
+                )));
+            }
+        }
+        let noted = session.vault.noted(slot + 1)?;
+        session.rewind();
+        let mut last = None;
+        for Noted { nonce, root, message } in noted {
+            let fields = Fields::parse(Value::parse(&message)?).map_err(refused)?;
+            let step = session.evaluate(fields, Mode::Scheduled)?;
+            let again = step.root.to_string();
+            if again != root {
+                let slot = Slot { nonce, ..Slot::default() };
+                let why = format!("its root was {root}, and is {again} now");
+                return Err(CuError::Diverged { process: id, slot, why }.into());
+            }
+            last = Some(step);
+        }
+        let step = last.ok_or_else(|| usage(format!("process {id} has no slot {slot}")))?;
+        Ok((session, step))
+    }
+
+    /// Back to where nothing was evaluated yet.
+    fn rewind(&mut self) {
+        let Head { module, process, format, module_blake3, .. } = self.head.clone();
+        self.head = Head::new(module, process, &format, module_blake3);
+        self.head.hash_chain = first_chain(&self.head.process.id);
+        self.bay.reset();
     }
 
     /// Sets the clock: the next message stands at `timestamp_ms`, further ones a second apart.
@@ -234,6 +278,9 @@ impl Session {
         if self.dry {
             return Ok(());
         }
+        let root = self.bay.image().root().to_string();
+        let message = fields.json().as_str().to_owned();
+        self.vault.note(&Noted { nonce: call.slot.nonce, root, message })?;
         let image = done.fault.is_none().then(|| self.bay.image());
         Ok(self.vault.commit(&mut self.head, image)?)
     }
@@ -332,8 +379,13 @@ fn new_head(args: &ProcessArgs, module: &Module, id: &str) -> Head {
     let publisher = Stored { id: module_id, owner: owner.clone(), tags: pairs(&module_tags) };
     let process = Stored { id: id.to_owned(), owner, tags: pairs(&tags) };
     let mut head = Head::new(publisher, process, module.format.as_str(), module.id.to_string());
-    head.hash_chain = message::id_of(&[id.as_bytes()]);
+    head.hash_chain = first_chain(id);
     head
+}
+
+/// The hash chain before the first message.
+fn first_chain(process: &str) -> String {
+    message::id_of(&[process.as_bytes()])
 }
 
 fn check_module(head: &Head, module: &Module, path: &Path) -> anyhow::Result<()> {

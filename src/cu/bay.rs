@@ -52,6 +52,12 @@ impl Bay {
         &self.image
     }
 
+    /// Back to the state before the first call.
+    pub fn reset(&mut self) {
+        self.image = self.disk.blank().clone();
+        self.drive = None;
+    }
+
     /// Evaluates one call, and takes the image along. An error leaves the process where it was.
     pub fn advance(&mut self, call: Arc<Call>, host: Arc<dyn Host>) -> Result<Evaluated, CuError> {
         let keeps = call.mode != Mode::DryRun;

@@ -6,7 +6,7 @@ use super::{
     cache::DryRuns,
     call,
     checkpoints::Checkpoints,
-    floor::{Floor, is_slow},
+    floor::{Floor, SLOW_CPU, is_slow},
     lane::{Lane, Loaded, Plan, Seat, Turn, Want, follows},
     ledger::{Ledger, Quarantine},
     lock,
@@ -138,13 +138,15 @@ impl Core {
                 return Ok(());
             }
         }
+        let slow = state.is_slow;
         drop(state);
-        self.queue(lane)
+        self.queue(lane, slow)
     }
 
-    fn queue(self: &Arc<Self>, lane: &Arc<Lane>) -> Result<(), CuError> {
+    fn queue(self: &Arc<Self>, lane: &Arc<Lane>, slow: bool) -> Result<(), CuError> {
         let (core, lane) = (Arc::clone(self), Arc::clone(lane));
-        self.floor.submit(Box::new(move || core.turn(&lane)))
+        let turn = Box::new(move || core.turn(&lane));
+        if slow { self.floor.submit_slow(turn) } else { self.floor.submit(turn) }
     }
 
     /// Works on a lane until nothing is wanted, something is waited for, or others wait.
@@ -155,9 +157,9 @@ impl Core {
             state.used = self.clock.fetch_add(1, Ordering::Relaxed);
             state.seat.take()
         };
-        let started = Instant::now();
+        let (started, was_slow) = (Instant::now(), is_slow());
         let mut goes_on = true;
-        while goes_on && started.elapsed() < SLICE && !is_slow() {
+        while goes_on && started.elapsed() < SLICE && is_slow() == was_slow {
             goes_on = self.step(lane, &mut seat);
         }
         let mut state = lock(&lane.state);
@@ -166,10 +168,13 @@ impl Core {
         let before = std::mem::replace(&mut state.bytes, held);
         state.last_bytes = held.max(state.last_bytes / 2);
         state.seat = seat;
+        // What was slow once is quick again when a turn of it was.
+        state.is_slow = is_slow() && (!was_slow || started.elapsed() >= SLOW_CPU);
+        let slow = state.is_slow;
         let goes_on = (goes_on || state.again) && !self.is_stopped.load(Ordering::SeqCst);
         state.turn = if goes_on { Turn::Queued } else { Turn::Idle };
         drop(state);
-        if goes_on && self.queue(lane).is_err() {
+        if goes_on && self.queue(lane, slow).is_err() {
             lock(&lane.state).turn = Turn::Idle;
         }
         self.account(before, held);
@@ -291,14 +296,14 @@ impl Core {
         let loaded = lock(&lane.state).loaded.clone();
         let Some((loaded, seat)) = loaded.zip(seat.as_mut()) else { return };
         let Some(at) = seat.at.clone() else { return };
+        // Whoever reads in the old window goes on. Without it, what it shares with the drive is written over, and not
+        // copied.
+        *lock(&lane.window) = None;
         match seat.bay.freeze() {
             Ok(frozen) => {
                 *lock(&lane.window) = Some(Arc::new(Window::new(loaded, at, frozen)));
             }
-            Err(error) => {
-                *lock(&lane.window) = None;
-                self.trouble(lane, error.into());
-            }
+            Err(error) => self.trouble(lane, error.into()),
         }
     }
 

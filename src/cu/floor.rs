@@ -2,8 +2,9 @@
 //!
 //! A pool of workers has a watch: a run that has used [`SLOW_CPU`] goes on as *slow*. Its thread gets a
 //! lower priority and a replacement joins the pool, so that one endless loop leaves the honest their
-//! cores; when the slow thread is done with its job, it ends. There are at most [`SLOW_MAX`] slow threads:
-//! what is slow beyond that holds the others up.
+//! cores. What is known to be slow comes by a queue of its own, and at most [`SLOW_MAX`] threads work on that: so
+//! slow ones wait for each other, and for nobody else. Only what turns out to be slow for the first time when
+//! [`ASIDE_MAX`] threads are slow already holds the others up.
 
 use super::{CuError, lock};
 use crate::disk::{HostError, bug};
@@ -24,11 +25,13 @@ use tokio::sync::oneshot;
 /// Bytes of stack of a thread that runs guests: their depth is metered, and must fit.
 const STACK_BYTES: usize = 16 << 20;
 /// How much processor time a run may take before it counts as slow.
-const SLOW_CPU: Duration = Duration::from_millis(50);
+pub(crate) const SLOW_CPU: Duration = Duration::from_millis(50);
 /// How often the watch looks.
 const WATCH: Duration = Duration::from_millis(20);
-/// How many threads may be slow at a time.
+/// How many threads work on what is known to be slow.
 const SLOW_MAX: usize = 8;
+/// How many threads may be slow at a time, with those that nobody could know to be.
+const ASIDE_MAX: usize = 64;
 /// The priority of a slow thread.
 const SLOW_NICE: i32 = 10;
 
@@ -49,7 +52,14 @@ struct Shared {
     threads: Mutex<Vec<JoinHandle<()>>>,
     started: AtomicUsize,
     beats: Mutex<Vec<Arc<Beat>>>,
-    slow: AtomicUsize,
+    slow: Mutex<Slow>,
+}
+
+/// What is slow.
+#[derive(Default)]
+struct Slow {
+    threads: usize,
+    queue: VecDeque<Job>,
 }
 
 /// What a thread is doing, for the watch to see.
@@ -97,10 +107,10 @@ impl Floor {
             threads: Mutex::default(),
             started: AtomicUsize::new(0),
             beats: Mutex::default(),
-            slow: AtomicUsize::new(0),
+            slow: Mutex::default(),
         });
         for _ in 0..threads {
-            shared.add()?;
+            shared.add(false)?;
         }
         Ok(Self { shared })
     }
@@ -133,9 +143,30 @@ impl Floor {
         Ok(())
     }
 
-    /// Queues a job, and waits for what it comes to.
-    pub(crate) async fn ask<T: Send + 'static>(
+    /// Queues a job that is known to be slow.
+    pub(crate) fn submit_slow(&self, job: Job) -> Result<(), CuError> {
+        if self.shared.stopped.load(Ordering::SeqCst) {
+            return Err(CuError::Stopped);
+        }
+        let mut slow = lock(&self.shared.slow);
+        if slow.queue.len() >= self.shared.capacity {
+            return Err(CuError::Busy(self.shared.what));
+        }
+        slow.queue.push_back(job);
+        if slow.threads < SLOW_MAX && self.shared.add(true).is_ok() {
+            slow.threads += 1;
+        }
+        if slow.threads == 0 {
+            slow.queue.clear();
+            return Err(CuError::Busy(self.shared.what));
+        }
+        Ok(())
+    }
+
+    /// Queues a job, which may be known to be slow, and waits for what it comes to.
+    pub(crate) async fn ask_at<T: Send + 'static>(
         &self,
+        slow: bool,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, CuError> {
         let (answer, answered) = oneshot::channel();
@@ -143,28 +174,38 @@ impl Floor {
             // Nobody may be waiting any more.
             let _ = answer.send(work());
         };
-        self.submit(Box::new(job))?;
+        let job: Job = Box::new(job);
+        if slow { self.submit_slow(job) } else { self.submit(job) }?;
         answered.await.map_err(|_| match self.shared.stopped.load(Ordering::SeqCst) {
             true => CuError::Stopped,
             false => bug!("a {} gave up its job", self.shared.what).into(),
         })
     }
 
+    /// Queues a job, and waits for what it comes to.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, CuError> {
+        self.ask_at(false, work).await
+    }
+
     /// How many jobs wait.
     pub(crate) fn waiting(&self) -> usize {
-        lock(&self.shared.queue).len()
+        lock(&self.shared.queue).len() + lock(&self.shared.slow).queue.len()
     }
 
     /// How many threads are slow.
     pub(crate) fn slow(&self) -> usize {
-        self.shared.slow.load(Ordering::SeqCst)
+        lock(&self.shared.slow).threads
     }
 
     /// Takes no more jobs, and drops those that wait.
     pub(crate) fn stop(&self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         let dropped = std::mem::take(&mut *lock(&self.shared.queue));
-        drop(dropped);
+        let slow = std::mem::take(&mut lock(&self.shared.slow).queue);
+        drop((dropped, slow));
         self.shared.ready.notify_all();
     }
 
@@ -180,9 +221,10 @@ impl Floor {
 }
 
 impl Shared {
-    fn add(self: &Arc<Self>) -> Result<(), HostError> {
+    /// One more thread, for what is slow or for the rest.
+    fn add(self: &Arc<Self>, slow: bool) -> Result<(), HostError> {
         let shared = Arc::clone(self);
-        let beat = Arc::new(Beat::default());
+        let beat = Arc::new(Beat { is_slow: AtomicBool::new(slow), ..Beat::default() });
         lock(&self.beats).push(Arc::clone(&beat));
         let number = self.started.fetch_add(1, Ordering::SeqCst);
         let thread = thread::Builder::new()
@@ -199,14 +241,22 @@ impl Shared {
     fn work(&self, beat: &Arc<Beat>) {
         beat.tid.store(tid(), Ordering::SeqCst);
         BEAT.with_borrow_mut(|place| *place = Some(Arc::clone(beat)));
-        while let Some(job) = self.next() {
-            // A job that panics has told nobody, so whoever waits sees that it is gone.
-            let _ = catch_unwind(AssertUnwindSafe(job));
-            if beat.is_slow.load(Ordering::SeqCst) {
-                // A priority once lowered may not be raised again, so the thread ends: it was replaced.
-                self.slow.fetch_sub(1, Ordering::SeqCst);
-                break;
+        if beat.is_slow.load(Ordering::SeqCst) {
+            beat.give_way();
+        } else {
+            while let Some(job) = self.next() {
+                // A job that panics has told nobody, so whoever waits sees that it is gone.
+                let _ = catch_unwind(AssertUnwindSafe(job));
+                if beat.is_slow.load(Ordering::SeqCst) {
+                    break;
+                }
             }
+        }
+        // A priority once lowered may not be raised again, so what has become slow stays with the slow.
+        while let Some(job) =
+            beat.is_slow.load(Ordering::SeqCst).then(|| self.next_slow()).flatten()
+        {
+            let _ = catch_unwind(AssertUnwindSafe(job));
         }
         lock(&self.beats).retain(|other| !Arc::ptr_eq(other, beat));
     }
@@ -224,14 +274,31 @@ impl Shared {
         }
     }
 
+    /// The next job for a thread that is slow; none ends it.
+    fn next_slow(&self) -> Option<Job> {
+        let mut slow = lock(&self.slow);
+        let job = if slow.threads > SLOW_MAX { None } else { slow.queue.pop_front() };
+        slow.threads -= usize::from(job.is_none());
+        job
+    }
+
     /// Has a slow thread go on beside the pool, and a new one take its place.
     fn move_aside(self: &Arc<Self>, beat: &Beat) {
-        if self.slow.load(Ordering::SeqCst) >= SLOW_MAX || self.add().is_err() {
+        let mut slow = lock(&self.slow);
+        if slow.threads >= ASIDE_MAX || self.add(false).is_err() {
             return;
         }
-        self.slow.fetch_add(1, Ordering::SeqCst);
+        slow.threads += 1;
+        drop(slow);
         beat.is_slow.store(true, Ordering::SeqCst);
-        let tid = i32::try_from(beat.tid.load(Ordering::SeqCst)).ok();
+        beat.give_way();
+    }
+}
+
+impl Beat {
+    /// Gives its thread a lower priority.
+    fn give_way(&self) {
+        let tid = i32::try_from(self.tid.load(Ordering::SeqCst)).ok();
         if let Some(pid) = tid.and_then(rustix::process::Pid::from_raw) {
             // Where that is not allowed, the replacement alone has to do.
             let _ = rustix::process::setpriority_process(Some(pid), SLOW_NICE);
@@ -341,6 +408,40 @@ mod tests {
         }
         assert!(stopped.load(Ordering::SeqCst));
         assert_eq!(lock(&floor.shared.beats).len(), 1);
+        floor.stop();
+        floor.join();
+    }
+
+    #[test]
+    fn what_is_known_to_be_slow_waits_for_its_like_alone() {
+        let floor = Floor::start_watched("test", 1, 100).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ran, running) = mpsc::channel();
+        for _ in 0..3 * SLOW_MAX {
+            let (seen, ran) = (Arc::clone(&stop), ran.clone());
+            let spin = move || {
+                ran.send(is_slow()).unwrap();
+                while !seen.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            };
+            floor.submit_slow(Box::new(spin)).unwrap();
+        }
+        let (done, ended) = mpsc::channel();
+        floor.submit(Box::new(move || done.send(is_slow()).unwrap())).unwrap();
+        assert!(!ended.recv_timeout(Duration::from_secs(60)).unwrap(), "a slow thread took it");
+        while floor.waiting() > 2 * SLOW_MAX {
+            thread::yield_now();
+        }
+        assert_eq!((floor.slow(), floor.waiting()), (SLOW_MAX, 2 * SLOW_MAX));
+        stop.store(true, Ordering::SeqCst);
+        let slow: Vec<bool> = (0..3 * SLOW_MAX)
+            .map(|_| running.recv_timeout(Duration::from_secs(60)).unwrap())
+            .collect();
+        assert!(slow.iter().all(|slow| *slow));
+        while floor.slow() > 0 {
+            thread::yield_now();
+        }
         floor.stop();
         floor.join();
     }

@@ -11,7 +11,7 @@ use crate::{
 };
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
@@ -134,6 +134,8 @@ pub(crate) struct Lane {
     pub(crate) state: Mutex<State>,
     /// The last state that can be read at once, also while a message runs.
     pub(crate) window: Mutex<Option<Arc<Window>>>,
+    /// Its last dry-run was long: the next one waits for others like it.
+    pub(crate) reads_slowly: AtomicBool,
 }
 
 #[derive(Default)]
@@ -164,6 +166,8 @@ pub(crate) struct State {
     pub(crate) bytes: u64,
     /// What it is expected to hold when it comes into memory again.
     pub(crate) last_bytes: u64,
+    /// Its last turn was long: the next one waits for others like it.
+    pub(crate) is_slow: bool,
     /// Messages evaluated since it was loaded, and the time that they took.
     pub(crate) evaluated: u64,
     pub(crate) busy: Duration,
@@ -185,7 +189,7 @@ pub(crate) enum Plan {
 impl Lane {
     pub(crate) fn new(id: &str) -> Arc<Self> {
         let (state, window) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { id: id.to_owned(), state, window })
+        Arc::new(Self { id: id.to_owned(), state, window, reads_slowly: AtomicBool::default() })
     }
 
     pub(crate) fn window(&self) -> Option<Arc<Window>> {

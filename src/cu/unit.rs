@@ -5,13 +5,17 @@ use super::{
     ProcessDefinition, Readers, Results, ResultsQuery, Scene, Source, StoredResult, Until, Verdict,
     Window,
     core::Core,
-    floor::Floor,
+    floor::{Floor, SLOW_CPU, is_slow},
     lane::{Lane, Want},
     lock,
     store::Store,
 };
 use crate::disk::{ArtifactStore, NoArtifacts, Refusal, Slot};
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 use tokio::sync::oneshot;
 
 /// What an operator may choose. Nothing here changes a result.
@@ -181,13 +185,17 @@ impl Cu {
         message: impl FnOnce(&super::Position) -> Result<DryMessage, Refusal> + Send + 'static,
     ) -> Result<DryRun, CuError> {
         let window = self.window(process, &at).await?;
-        let core = Arc::clone(&self.core);
-        self.desk()
-            .ask(move || {
-                let message = message(&window.at).map_err(CuError::Refused)?;
-                core.dry_run(&window, &message)
-            })
-            .await?
+        let (core, lane) = (Arc::clone(&self.core), self.core.lane(process));
+        let slow = lane.reads_slowly.load(Ordering::Relaxed);
+        let read = move || {
+            let message = message(&window.at).map_err(CuError::Refused)?;
+            let started = Instant::now();
+            let done = core.dry_run(&window, &message);
+            let is_long = is_slow() && started.elapsed() >= SLOW_CPU;
+            lane.reads_slowly.store(is_long, Ordering::Relaxed);
+            done
+        };
+        self.desk().ask_at(slow, read).await?
     }
 
     /// The state at `at`.

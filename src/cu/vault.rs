@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/<process>/lock                        held while a program works on the process
 //! DIR/<process>/head.json                   where it stands, and which image is its state
+//! DIR/<process>/messages.jsonl              what it was sent, for replay
 //! DIR/<process>/images/<slot>-<root>.image  the state, as `Image::write_to` makes it
 //! ```
 //!
@@ -117,6 +118,15 @@ pub enum VaultError {
         /// What is wrong with it.
         why: String,
     },
+    /// A message of the past was not kept.
+    #[error(
+        "the message at slot {slot} was not kept: this process began elsewhere, from an image or in an older version; \
+         its past can be read from the first slot on or not at all"
+    )]
+    NotNoted {
+        /// The first that is missing.
+        slot: u64,
+    },
     /// Reading or writing failed.
     #[error("cannot {doing} {path}: {source}")]
     Io {
@@ -216,8 +226,14 @@ impl Vault {
             }
             _ => {}
         }
+        self.forget_noted()?;
         sync_dir(&self.dir)?;
         self.sweep_images(None)
+    }
+
+    /// A file of the folder.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
     }
 
     fn write_image(&self, slot: u64, image: &Image) -> Result<StoredImage, VaultError> {
@@ -313,11 +329,14 @@ fn sync_dir(dir: &Path) -> Result<(), VaultError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync", dir))
 }
 
-fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> VaultError + use<> {
+pub(super) fn io_error(
+    doing: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> VaultError + use<> {
     let path = path.display().to_string();
     move |source| VaultError::Io { doing, path, source }
 }
 
-fn damaged(path: &Path, why: String) -> VaultError {
+pub(super) fn damaged(path: &Path, why: String) -> VaultError {
     VaultError::Damaged { path: path.display().to_string(), why }
 }

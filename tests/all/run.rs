@@ -177,3 +177,41 @@ fn a_reader_of_the_output_who_goes_away_is_no_failure() {
     let ended = crate::kit::ended(&command.stdout(writer).output().unwrap());
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
 }
+
+#[test]
+fn a_slot_of_the_past_is_shown_again_and_can_be_read() {
+    let bench = Bench::new();
+    let lines = bench.count(&[PING, &["-m", r#"{"Data":"trap"}"#], PING, PING].concat());
+    for (slot, line) in lines.iter().enumerate() {
+        let again = bench.drivebay(&["run", "counter.wasm", "--json", "--slot", &slot.to_string()]);
+        let code = i32::from(line.get("Error").is_some());
+        assert_eq!(again.expect(code, "").lines(), [line.clone()]);
+    }
+    // A read counts on from there, and leaves no mark.
+    for _ in 0..2 {
+        let read = bench.count(&["--slot", "1", "--dry-run", PING[0], PING[1]]);
+        assert_eq!(text(&read[0], "Output"), "000003");
+        assert_eq!(text(&read[0], "Root"), text(&lines[1], "Root"));
+    }
+    assert_eq!(text(&bench.count(PING)[0], "Output"), "000005");
+    let wrong = |more: &[&str], why: &str| {
+        bench.drivebay(&[&["run", "counter.wasm"], more].concat()).expect(2, why);
+    };
+    wrong(&["--slot", "6"], "has the slots 0 to 5, and no 6");
+    wrong(&["--slot", "1", PING[0], PING[1]], "add --dry-run");
+    wrong(&["--slot", "1", "--fresh"], "leave --fresh");
+}
+
+#[test]
+fn a_past_that_was_not_kept_or_is_another_one_is_told() {
+    let bench = Bench::new();
+    bench.count(&[PING, PING].concat());
+    let journal = bench.process_dir().join("messages.jsonl");
+    let whole = std::fs::read_to_string(&journal).unwrap();
+    let slot = ["run", "counter.wasm", "--slot", "1"];
+    let lines: Vec<&str> = whole.lines().collect();
+    std::fs::write(&journal, lines[1..].join("\n")).unwrap();
+    bench.drivebay(&slot).expect(3, "the message at slot 0 was not kept");
+    std::fs::write(&journal, whole.replacen("\"root\":\"", "\"root\":\"0", 2)).unwrap();
+    bench.drivebay(&slot).expect(3, "its root was");
+}

@@ -38,8 +38,8 @@ pub use fault::{
 };
 pub use image::{
     Change, DirtySet, Header, Image, ImageError, ImageLimits, Lent, NotAName, PAGE, Page,
-    PageError, PageSource, PageStore, Pages, Root, Row, RowChange, STATE_MAX, Section, SectionName,
-    SliceSource, Table, page_hash,
+    PageError, PageMap, PageSource, PageStore, Pages, Root, Row, RowChange, STATE_MAX, Section,
+    SectionName, SliceSource, Table, page_hash,
 };
 pub use limits::{Fuel, Limits};
 pub use module::{DiskId, Format, FormatName, Module, ReaderId};

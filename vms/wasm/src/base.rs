@@ -6,13 +6,16 @@
 //! the memory), none is, and thawing copies.
 
 use crate::linear::Base;
+use crate::state::State;
 use drivebay_disk::Pages;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A base is as good as new while a state differs from it in no more than one page of so many.
 const NEAR: u64 = 16;
 /// Pages that may differ, however small the memory.
 const LEAST: u64 = 1024;
+/// Pages of a base from which on a live memory lies on it too: below, faults cost more than the memory is worth.
+const LARGE: u64 = 8192;
 /// Bases written in a row of which none served a second state.
 const WASTED: u32 = 2;
 
@@ -22,6 +25,9 @@ pub(crate) struct Start {
     pub(crate) own: Vec<u64>,
 }
 
+/// A state that others may bring to lie elsewhere, its bytes as they are.
+pub(crate) type Shared = Arc<Mutex<State>>;
+
 /// The base of a process's latest states.
 #[derive(Default)]
 pub(crate) struct Bases(Mutex<Slot>);
@@ -30,12 +36,32 @@ pub(crate) struct Bases(Mutex<Slot>);
 struct Slot {
     base: Option<Arc<Base>>,
     wasted: u32,
+    /// The state that the process's own drive goes back to.
+    committed: Weak<Mutex<State>>,
 }
 
 impl Bases {
-    /// A start for `memory`, if mapping is worth it and this system can.
-    pub(crate) fn start(&self, memory: &Pages) -> Option<Start> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Of a drive that goes back to `committed`.
+    pub(crate) fn of(committed: &Shared) -> Arc<Self> {
+        let committed = Arc::downgrade(committed);
+        Arc::new(Self(Mutex::new(Slot { committed, ..Slot::default() })))
+    }
+
+    /// The latest base, if a live memory may lie on it rather than keep a copy: if it is large, and near `memory`.
+    pub(crate) fn under(&self, memory: &Pages, last: &Weak<Base>) -> Option<Start> {
+        // Where one is being written, the process does not wait for it.
+        let base = self.0.try_lock().ok()?.base.clone().filter(|base| base.kept() >= LARGE)?;
+        if last.upgrade().is_some_and(|last| Arc::ptr_eq(&last, &base)) {
+            return None;
+        }
+        let own = base.differs(memory);
+        (own.len() as u64 <= base.kept() / NEAR).then_some(Start { base, own })
+    }
+
+    /// A start for `memory`, if mapping is worth it and this system can. Whatever a new base has is no longer kept
+    /// a second time: neither in `memory` nor in the committed state.
+    pub(crate) fn start(&self, memory: &mut Pages) -> Option<Start> {
+        let mut slot = held(&self.0);
         let known = slot.base.as_ref().map(|base| (Arc::clone(base), base.differs(memory)));
         let near = LEAST.max(memory.page_count() / NEAR);
         if let Some((base, own)) = known.filter(|(_, own)| own.len() as u64 <= near) {
@@ -47,8 +73,20 @@ impl Bases {
         }
         slot.wasted += 1;
         slot.base = Base::write(memory).map(Arc::new);
-        Some(Start { base: Arc::clone(slot.base.as_ref()?), own: Vec::new() })
+        let base = Arc::clone(slot.base.as_ref()?);
+        let old = std::mem::replace(memory, base.pages().clone());
+        let committed = slot.committed.upgrade();
+        drop(slot);
+        if let Some(committed) = committed {
+            held(&committed).memory.follow(&old, base.pages());
+        }
+        Some(Start { base, own: Vec::new() })
     }
+}
+
+/// A lock, whoever died with it: what is behind it is whole at any time.
+pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -65,13 +103,15 @@ mod tests {
     fn near_states_share_a_base_and_far_ones_stop_making_them() {
         let bases = Bases::default();
         let mut near = memory(1);
-        let Some(first) = bases.start(&near) else { return };
+        let root = near.root();
+        let Some(first) = bases.start(&mut near) else { return };
+        assert_eq!(near.root(), root);
         near.write(5000, &[9; 10]).unwrap();
-        let second = bases.start(&near).unwrap();
+        let second = bases.start(&mut near).unwrap();
         assert!(Arc::ptr_eq(&first.base, &second.base));
         assert_eq!(second.own, [1]);
-        assert!(bases.start(&memory(2)).is_some());
-        assert!(bases.start(&memory(3)).is_some());
-        assert!(bases.start(&memory(4)).is_none(), "a third base in a row that nobody shared");
+        assert!(bases.start(&mut memory(2)).is_some());
+        assert!(bases.start(&mut memory(3)).is_some());
+        assert!(bases.start(&mut memory(4)).is_none(), "a third base in a row that nobody shared");
     }
 }

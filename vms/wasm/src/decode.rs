@@ -15,15 +15,17 @@ const NO_MEMORY: &str = "not enough memory for buffer allocation";
 
 /// `{"ok":…,"response":…}`, as the reference's loader reads it.
 pub(crate) fn loader(text: &[u8]) -> Answer {
-    let value = match parse(text) {
-        Ok(value) => value,
-        Err(error) if text.is_empty() => {
-            return bad(&format!("Unexpected end of JSON input ({error})"));
-        }
-        Err(error) => return bad(&error.to_string()),
-    };
-    let response = value.get("response");
-    if !value.get("ok").is_some_and(Value::truthy) {
+    match parse(text) {
+        Ok(value) => loaded(value),
+        Err(error) if text.is_empty() => bad(&format!("Unexpected end of JSON input ({error})")),
+        Err(error) => bad(&error.to_string()),
+    }
+}
+
+fn loaded(mut value: Value) -> Answer {
+    let is_ok = value.get("ok").is_some_and(Value::truthy);
+    let response = value.take("response");
+    if !is_ok {
         return match response {
             Some(response) => raised(Reply::default(), response),
             None => bad("neither ok nor a response"),
@@ -38,8 +40,8 @@ pub(crate) fn loader(text: &[u8]) -> Answer {
 /// The reply of `wasm32-drivebay-1`: the response itself, or the loader's `{"ok":…,"response":…}`.
 pub(crate) fn clean(text: &[u8]) -> Answer {
     match parse(text) {
-        Ok(value @ Value::Object(_)) if value.get("ok").is_some() => loader(text),
-        Ok(value @ Value::Object(_)) => settle(&value),
+        Ok(value @ Value::Object(_)) if value.get("ok").is_some() => loaded(value),
+        Ok(value @ Value::Object(_)) => settle(value),
         Ok(_) => bad("the reply is JSON, but not an object"),
         Err(error) => bad(&error.to_string()),
     }
@@ -54,28 +56,29 @@ fn bad(why: &str) -> Answer {
     Answer { end: End::Fault(Fault::new(FaultCode::BadReply, note)), reply: Reply::default() }
 }
 
-fn raised(mut reply: Reply, error: &Value) -> Answer {
-    let json = Json::from(error.clone());
+fn raised(mut reply: Reply, error: Value) -> Answer {
+    let json = Json::from(error);
     let payload = json.as_str().as_bytes().to_vec();
     let note = format!("the module raised {}", json.as_str());
     reply.error = Some(json);
     Answer { end: End::Fault(Fault { code: FaultCode::Raised, payload, note: note.into() }), reply }
 }
 
-fn settle(response: &Value) -> Answer {
+fn settle(mut response: Value) -> Answer {
+    let kept = says(response.get("Output")).is_some_and(|text| text.ends_with(NO_MEMORY));
+    let error = response.take("Error").filter(Value::truthy);
     let reply = Reply {
-        output: response.get("Output").map_or(Output::Absent, |value| Output::Json(json(value))),
-        messages: list(response, "Messages", |json| Outgoing { json }),
-        spawns: list(response, "Spawns", |json| Outgoing { json }),
-        assignments: list(response, "Assignments", |json| Assign { json }),
-        patches: list(response, "Patches", |json| Patch { json }),
+        output: response.take("Output").map_or(Output::Absent, |value| Output::Json(value.into())),
+        messages: list(&mut response, "Messages", |json| Outgoing { json }),
+        spawns: list(&mut response, "Spawns", |json| Outgoing { json }),
+        assignments: list(&mut response, "Assignments", |json| Assign { json }),
+        patches: list(&mut response, "Patches", |json| Patch { json }),
         error: None,
         printed: Vec::new(),
     };
-    if let Some(error) = response.get("Error").filter(|error| error.truthy()) {
+    if let Some(error) = error {
         return raised(reply, error);
     }
-    let kept = says(response.get("Output")).is_some_and(|text| text.ends_with(NO_MEMORY));
     Answer { end: if kept { End::Keep } else { End::Commit }, reply }
 }
 
@@ -85,13 +88,9 @@ fn says(output: Option<&Value>) -> Option<&str> {
     output.as_str().or_else(|| output.get("data")?.get("output")?.as_str())
 }
 
-fn json(value: &Value) -> Json {
-    Json::from(value.clone())
-}
-
-fn list<T>(response: &Value, key: &str, make: fn(Json) -> T) -> Vec<T> {
-    let items = response.get(key).and_then(Value::as_array).unwrap_or_default();
-    items.iter().map(|item| make(json(item))).collect()
+fn list<T>(response: &mut Value, key: &str, make: fn(Json) -> T) -> Vec<T> {
+    let items = response.take(key).and_then(Value::into_array).unwrap_or_default();
+    items.into_iter().map(|item| make(item.into())).collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! A process, live. Its last committed state is kept as data, so that whatever a call leaves behind can
 //! be thrown away with the whole guest.
 
-use crate::base::Bases;
+use crate::base::{Bases, Shared, held};
 use crate::disk::WasmDisk;
 use crate::engine::RUN_STACK_BYTES;
+use crate::linear::Base;
 use crate::live::{End, Ended, Live};
 use crate::state::State;
 use drivebay_disk::{
     Call, Drive, Fault, Frozen, Host, HostError, HostFailure, Image, Limits, Mode, Ran, bug,
 };
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 /// A drive of a WebAssembly module.
 pub(crate) struct WasmDrive {
@@ -17,9 +18,11 @@ pub(crate) struct WasmDrive {
     /// The guest. `None` after a run that could not be undone in place: it is made again when it is needed.
     live: Option<Live>,
     /// The state to go back to.
-    base: State,
+    base: Shared,
     /// What thawed drives of this process are mapped from.
     bases: Arc<Bases>,
+    /// The base that `live` lies on, or lay.
+    under: Weak<Base>,
     /// `live` is mapped from one of `bases`, and so made again cheaply.
     thawed: bool,
     /// `live` has advanced past `base`.
@@ -29,11 +32,16 @@ pub(crate) struct WasmDrive {
 impl WasmDrive {
     pub(crate) fn new(disk: Arc<WasmDisk>, state: State) -> Result<Self, HostError> {
         let live = Some(disk.revive(&state, None)?);
-        Ok(Self { disk, live, base: state, bases: Arc::default(), thawed: false, ahead: false })
+        let base = Arc::new(Mutex::new(state));
+        let bases = Bases::of(&base);
+        let under = Weak::new();
+        Ok(Self { disk, live, base, bases, under, thawed: false, ahead: false })
     }
 
     fn thawed(disk: Arc<WasmDisk>, state: State, bases: Arc<Bases>) -> Result<Self, HostError> {
-        let mut drive = Self { disk, live: None, base: state, bases, thawed: true, ahead: false };
+        let base = Arc::new(Mutex::new(state));
+        let (live, under) = (None, Weak::new());
+        let mut drive = Self { disk, live, base, bases, under, thawed: true, ahead: false };
         drive.live()?;
         Ok(drive)
     }
@@ -41,17 +49,28 @@ impl WasmDrive {
     /// The guest, in its state.
     fn live(&mut self) -> Result<&mut Live, HostError> {
         if self.live.is_none() {
-            let start = if self.thawed { self.bases.start(&self.base.memory) } else { None };
-            self.live = Some(self.disk.revive(&self.base, start.as_ref())?);
+            let mut base = held(&self.base);
+            // The process's own drive is not thawed, so this state is not the one that bases know.
+            let start = if self.thawed { self.bases.start(&mut base.memory) } else { None };
+            self.live = Some(self.disk.revive(&base, start.as_ref())?);
         }
         self.live.as_mut().ok_or_else(|| bug!("a guest that was just made is gone"))
     }
 
     /// Brings `base` up to `live`.
     fn settle(&mut self) -> Result<(), HostError> {
-        if let Some(live) = self.live.as_mut().filter(|_| self.ahead) {
-            live.capture(&mut self.base)?;
-            self.ahead = false;
+        let Some(live) = self.live.as_mut().filter(|_| self.ahead) else { return Ok(()) };
+        let mut base = held(&self.base);
+        live.capture(&mut base)?;
+        self.ahead = false;
+        let start = self.bases.under(&base.memory, &self.under).filter(|_| !self.thawed);
+        if let Some(start) = start {
+            let lies = live.lie_on(&base, &start);
+            self.under = Arc::downgrade(&start.base);
+            if lies.is_err() {
+                // It is made again when it is needed.
+                self.live = None;
+            }
         }
         Ok(())
     }
@@ -59,7 +78,7 @@ impl WasmDrive {
     /// Back to `base`. What cannot be put back is thrown away.
     fn go_back(&mut self) -> Result<(), HostError> {
         let Some(live) = &mut self.live else { return Ok(()) };
-        if !self.disk.put_back(live, &self.base)? {
+        if !self.disk.put_back(live, &held(&self.base))? {
             self.live = None;
         }
         Ok(())
@@ -127,7 +146,9 @@ impl Drive for WasmDrive {
     fn freeze(&mut self) -> Result<Arc<dyn Frozen>, HostError> {
         self.settle()?;
         let (disk, bases) = (Arc::clone(&self.disk), Arc::clone(&self.bases));
-        Ok(Arc::new(WasmFrozen { disk, bases, state: self.base.clone() }))
+        let state = held(&self.base).clone();
+        let bytes = state.memory.len_bytes() + state.posix.held_bytes();
+        Ok(Arc::new(WasmFrozen { disk, bases, state: Mutex::new(state), bytes }))
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -140,20 +161,28 @@ impl Drive for WasmDrive {
 struct WasmFrozen {
     disk: Arc<WasmDisk>,
     bases: Arc<Bases>,
-    state: State,
+    /// It never changes; where its bytes lie does.
+    state: Mutex<State>,
+    bytes: u64,
 }
 
 impl Frozen for WasmFrozen {
     fn thaw(&self) -> Result<Box<dyn Drive>, HostError> {
         let (disk, bases) = (Arc::clone(&self.disk), Arc::clone(&self.bases));
-        Ok(Box::new(WasmDrive::thawed(disk, self.state.clone(), bases)?))
+        let mut state = held(&self.state).clone();
+        let drive = WasmDrive::thawed(disk, state.clone(), bases)?;
+        // If a base was made, the old bytes go.
+        state.memory = held(&drive.base).memory.clone();
+        *held(&self.state) = state;
+        Ok(Box::new(drive))
     }
 
     fn image(&self) -> Result<Image, HostError> {
-        Ok(self.disk.image(&self.state))
+        let state = held(&self.state).clone();
+        Ok(self.disk.image(&state))
     }
 
     fn held_bytes(&self) -> u64 {
-        self.state.memory.len_bytes() + self.state.posix.held_bytes()
+        self.bytes
     }
 }

@@ -26,6 +26,7 @@ mod rewrite;
 mod spec_tests;
 mod state;
 mod trap;
+mod watch;
 
 #[doc(hidden)]
 pub use bare::Bare;

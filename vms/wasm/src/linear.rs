@@ -12,91 +12,17 @@
     reason = "watching memory by address is unsafe; the owner lends it for each call"
 )]
 
-use drivebay_disk::{DirtySet, HostError, PAGE, Pages};
+use drivebay_disk::{HostError, PAGE, PageMap, Pages};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
 use rustix::mm::{Advice, MapFlags, ProtFlags, UserfaultfdFlags};
 use std::ffi::c_void;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-/// Of more written pages than this part of a memory, a list is no better than looking at all.
-const WORTH_A_LIST: usize = 4;
 /// Regions that one scan can list before it goes on.
 const REGIONS: usize = 256;
-
-/// Times in a row that most pages were written, after which watching stops. More than a young process needs to
-/// grow.
-const USELESS: u32 = 16;
-/// Times that all pages are compared before the kernel is asked again.
-const REST: u32 = 64;
-
-/// Watches one memory, which may grow, and may move when it does. Where most pages are written each time, each
-/// costs a fault for nothing: then it stops for a while, and everything is compared.
-pub(crate) struct Watch {
-    kernel: Option<Kernel>,
-    /// Times in a row that most pages were written.
-    most: u32,
-    /// Times left to compare without asking.
-    rest: u32,
-}
-
-impl Watch {
-    /// Watches by the kernel, if it lets us.
-    pub(crate) fn new() -> Self {
-        Self { kernel: supported().then(Kernel::open).flatten(), most: 0, rest: 0 }
-    }
-
-    /// Compares everything: what `new` falls back to, and the double that tests compare it with.
-    #[cfg(test)]
-    pub(crate) fn comparing() -> Self {
-        Self { kernel: None, most: 0, rest: 0 }
-    }
-
-    /// From now on everything is compared: a list that was taken and not used is lost.
-    pub(crate) fn distrust(&mut self) {
-        (self.kernel, self.rest) = (None, 0);
-    }
-
-    /// Whether the next answer can be less than everything.
-    pub(crate) fn knows(&self) -> bool {
-        self.kernel.as_ref().is_some_and(|kernel| !kernel.watched.is_empty())
-    }
-
-    /// A time without the kernel; asks it again when there were enough.
-    fn without(&mut self) -> Option<&mut Kernel> {
-        if self.rest > 0 {
-            self.rest -= 1;
-            if self.rest == 0 {
-                self.kernel = Kernel::open();
-            }
-        }
-        self.kernel.as_mut()
-    }
-
-    /// The pages of `memory` that may have been written since this was last called, or that are new; from
-    /// now on they count as not written. The memory is the same one every time: it may only have grown, or
-    /// have moved while growing.
-    pub(crate) fn written(&mut self, memory: &mut [u8]) -> DirtySet {
-        let Some(kernel) = self.without() else { return DirtySet::unknown() };
-        match kernel.written(memory) {
-            Some(Written::Pages(pages)) => {
-                self.most = 0;
-                return DirtySet::from_pages(pages);
-            }
-            Some(Written::Most) => {
-                self.most += 1;
-                if self.most > USELESS {
-                    (self.kernel, self.most, self.rest) = (None, 0, REST);
-                }
-            }
-            // The kernel had second thoughts: it is not asked again.
-            None => self.kernel = None,
-        }
-        DirtySet::unknown()
-    }
-}
 
 /// Whether written pages are listed by the kernel here; otherwise all are compared. For the operator.
 pub fn tracks_pages() -> bool {
@@ -106,7 +32,10 @@ pub fn tracks_pages() -> bool {
 /// A memory at rest, in a file of its own that nothing writes to any more.
 pub(crate) struct Base {
     file: OwnedFd,
+    /// Its pages lie in the file, mapped.
     pages: Pages,
+    /// How many of them are not all zero.
+    kept: u64,
 }
 
 impl Base {
@@ -115,7 +44,9 @@ impl Base {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let file = rustix::fs::memfd_create("drivebay memory", flags).ok()?;
         rustix::fs::ftruncate(&file, pages.len_bytes()).ok()?;
+        let mut kept = 0;
         let put = |index: u64, page: &[u8; PAGE]| {
+            kept += 1;
             let at = index.saturating_mul(PAGE as u64);
             match rustix::io::pwrite(&file, page, at) {
                 Ok(PAGE) => Ok(()),
@@ -125,7 +56,18 @@ impl Base {
         pages.for_each_page(put).ok()?;
         let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&file, seals).ok()?;
-        Some(Self { file, pages: pages.clone() })
+        let view: Arc<dyn PageMap> = Arc::new(View::of(&file, pages.page_count())?);
+        Some(Self { pages: pages.mapped(&view), file, kept })
+    }
+
+    /// The memory, kept here.
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
+    /// How many pages it keeps: those that are all zero cost nothing.
+    pub(crate) fn kept(&self) -> u64 {
+        self.kept
     }
 
     /// The pages in which another memory differs.
@@ -153,6 +95,46 @@ impl Base {
     }
 }
 
+/// A sealed file, mapped to be read.
+struct View {
+    at: *const c_void,
+    bytes: usize,
+}
+
+// SAFETY: a mapping of bytes that nobody can write, which lives as long as the view.
+unsafe impl Send for View {}
+// SAFETY: the same.
+unsafe impl Sync for View {}
+
+impl View {
+    /// Maps so many pages of a file that is sealed against writing and shrinking, and has them.
+    fn of(file: &OwnedFd, pages: u64) -> Option<Self> {
+        let bytes = usize::try_from(pages).ok()?.checked_mul(PAGE).filter(|bytes| *bytes > 0)?;
+        // Kernels before 6.7 take a shared mapping of a sealed file for one that could be written.
+        let (access, flags) = (ProtFlags::READ, MapFlags::PRIVATE | MapFlags::NORESERVE);
+        // SAFETY: a new mapping, at an address that the system chooses.
+        let at = unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, access, flags, file, 0) };
+        Some(Self { at: at.ok()?, bytes })
+    }
+}
+
+impl PageMap for View {
+    fn page(&self, index: u64) -> &[u8; PAGE] {
+        let at = usize::try_from(index).ok().and_then(|index| index.checked_mul(PAGE));
+        let Some(at) = at.filter(|at| *at < self.bytes) else { return &[0; PAGE] };
+        // SAFETY: `at` is the start of a page within the mapping, which lives as long as `self`; the seals keep the
+        // file's bytes and length as they are, and any byte is a valid one.
+        unsafe { &*self.at.byte_add(at).cast() }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and whoever borrowed from it has borrowed us. If it fails, it stays.
+        let _ = unsafe { rustix::mm::munmap(self.at.cast_mut(), self.bytes) };
+    }
+}
+
 /// Whether this kernel, for this user, can watch at all: tried once.
 fn supported() -> bool {
     static SUPPORTED: OnceLock<bool> = OnceLock::new();
@@ -161,17 +143,22 @@ fn supported() -> bool {
         let skip = memory.as_ptr() as usize % PAGE;
         let Some(pages) = memory.get_mut((PAGE - skip) % PAGE..) else { return false };
         let (pages, _) = pages.split_at_mut(pages.len() / PAGE * PAGE);
-        Kernel::open().is_some_and(|mut kernel| kernel.written(pages).is_some())
+        Kernel::open().is_some_and(|mut kernel| kernel.reach(pages).is_some())
     })
 }
 
-enum Written {
-    Pages(Vec<u64>),
-    Most,
+/// How far a memory reaches, by pages.
+pub(crate) struct Reach {
+    /// It was seen elsewhere before, or not at all: any page may have been written.
+    pub(crate) moved: bool,
+    /// The pages that were watched.
+    pub(crate) old: Range<u64>,
+    /// Those that are from now on. All of them count as written.
+    pub(crate) new: Range<u64>,
 }
 
 /// The two descriptors that the kernel is asked through.
-struct Kernel {
+pub(crate) struct Kernel {
     faults: OwnedFd,
     pages: OwnedFd,
     /// Addresses that are registered, and whose pages were protected once.
@@ -179,6 +166,11 @@ struct Kernel {
 }
 
 impl Kernel {
+    /// `None` where this kernel, for this user, cannot watch.
+    pub(crate) fn open_if_supported() -> Option<Self> {
+        supported().then(Self::open).flatten()
+    }
+
     fn open() -> Option<Self> {
         // Faults of user code only: that needs no privilege.
         let flags = UserfaultfdFlags::CLOEXEC
@@ -197,27 +189,52 @@ impl Kernel {
         Some(Self { faults, pages, watched: 0..0 })
     }
 
-    /// `None` if the kernel refuses, for whatever reason.
-    fn written(&mut self, memory: &mut [u8]) -> Option<Written> {
+    /// Watches all of `memory` from now on. `None` if the kernel refuses, for whatever reason.
+    pub(crate) fn reach(&mut self, memory: &mut [u8]) -> Option<Reach> {
         let range = whole_pages(memory)?;
         let moved = range.start != self.watched.start || range.end < self.watched.end;
         if moved {
             // What was registered there went away with its mapping.
             self.watched = range.start..range.start;
         }
-        let old = self.watched.clone();
-        let mut pages = self.scan(old.clone(), range.start)?;
-        if range.end > old.end {
-            let new = old.end..range.end;
+        let (old, new) = (self.watched.clone(), self.watched.end..range.end);
+        if !new.is_empty() {
             self.register(new.clone())?;
-            // The first scan only protects. All new pages count as written.
-            self.scan(new.clone(), range.start)?;
+            // The first scan only protects.
+            self.scan(new.clone(), range.start, true)?;
             self.watched = range.clone();
-            pages.extend(page_numbers(&new, range.start));
         }
-        let all = range.len() / PAGE;
-        let most = moved || pages.len() > all / WORTH_A_LIST;
-        Some(if most { Written::Most } else { Written::Pages(pages) })
+        let number = |at: usize| ((at - range.start) / PAGE) as u64;
+        let [old, new] = [old, new].map(|range| number(range.start)..number(range.end));
+        Some(Reach { moved, old, new })
+    }
+
+    /// Another memory lies there now.
+    pub(crate) fn forget(&mut self) {
+        self.watched = 0..0;
+    }
+
+    /// Whether it has seen the memory.
+    pub(crate) fn is_watching(&self) -> bool {
+        !self.watched.is_empty()
+    }
+
+    /// Those of `pages` that were written since they were last protected, in order; protects them again, if so
+    /// asked. `None` if the kernel refuses, or if this is not the memory that is watched.
+    pub(crate) fn list(
+        &self,
+        memory: &mut [u8],
+        pages: Range<u64>,
+        protect: bool,
+    ) -> Option<Vec<u64>> {
+        if whole_pages(memory)? != self.watched {
+            return None;
+        }
+        let address = |page: u64| {
+            let offset = usize::try_from(page).ok()?.checked_mul(PAGE)?;
+            self.watched.start.checked_add(offset).filter(|at| *at <= self.watched.end)
+        };
+        self.scan(address(pages.start)?..address(pages.end)?, self.watched.start, protect)
     }
 
     fn register(&self, range: Range<usize>) -> Option<()> {
@@ -246,13 +263,13 @@ impl Kernel {
         .ok()
     }
 
-    /// Pages of `range` that lost their protection, by number from `origin`; protects them again.
-    fn scan(&self, range: Range<usize>, origin: usize) -> Option<Vec<u64>> {
+    /// Pages of `range` that lost their protection, by number from `origin`.
+    fn scan(&self, range: Range<usize>, origin: usize, protect: bool) -> Option<Vec<u64>> {
         let mut found = Vec::new();
         let mut regions = [Region::default(); REGIONS];
         let mut at = range.start;
         while at < range.end {
-            let mut scan = Scan::new(at..range.end, &mut regions);
+            let mut scan = Scan::new(at..range.end, protect, &mut regions);
             let call = ScanCall { scan: &mut scan };
             // SAFETY: `Scan` is the structure that PAGEMAP_SCAN takes, and `regions` outlives the call.
             let listed = unsafe { ioctl::ioctl(self.pages.borrow(), call) }.ok()?;
@@ -351,10 +368,10 @@ struct Scan {
 }
 
 impl Scan {
-    fn new(range: Range<usize>, regions: &mut [Region]) -> Self {
+    fn new(range: Range<usize>, protect: bool, regions: &mut [Region]) -> Self {
         Self {
             size: size_of::<Self>() as u64,
-            flags: SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
+            flags: SCAN_CHECK_WPASYNC | if protect { SCAN_WP_MATCHING } else { 0 },
             start: range.start as u64,
             end: range.end as u64,
             walk_end: 0,
@@ -391,86 +408,5 @@ unsafe impl Ioctl for ScanCall<'_> {
     // SAFETY: the trait's caller gives what the system call returned; the pointer is not looked at.
     unsafe fn output_from_ptr(out: IoctlOutput, _: *mut c_void) -> rustix::io::Result<usize> {
         usize::try_from(out).map_err(|_| rustix::io::Errno::INVAL)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-    use super::*;
-    use drivebay_disk::{Pages, SliceSource};
-
-    /// Page-aligned memory of our own that can grow in place.
-    struct Arena(Vec<u8>, usize, usize);
-
-    impl Arena {
-        fn new(pages: usize, reserve: usize) -> Self {
-            let bytes = vec![0u8; (reserve + 1) * PAGE];
-            let from = (bytes.as_ptr() as usize).next_multiple_of(PAGE) - bytes.as_ptr() as usize;
-            Self(bytes, from, pages)
-        }
-
-        fn live(&mut self) -> &mut [u8] {
-            let (from, len) = (self.1, self.2 * PAGE);
-            &mut self.0[from..from + len]
-        }
-    }
-
-    fn next(seed: &mut u64) -> usize {
-        *seed =
-            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (*seed >> 33) as usize
-    }
-
-    /// Random writes, reads and growth: the tree that follows the kernel's list and the one that compares
-    /// everything have the same root after each round, and both equal the bytes.
-    #[test]
-    fn the_kernels_list_misses_nothing() {
-        for case in 0..20u64 {
-            let mut seed = case;
-            let mut arena = Arena::new(64, 600);
-            let mut watches = [Watch::new(), Watch::comparing()];
-            let mut trees = [Pages::new(64 * PAGE as u64), Pages::new(64 * PAGE as u64)];
-            for _ in 0..40 {
-                for _ in 0..next(&mut seed) % 30 {
-                    let live = arena.live();
-                    let at = next(&mut seed) % live.len();
-                    match next(&mut seed) % 3 {
-                        0 => live[at] = live[at].wrapping_add(1),
-                        1 => live[at / PAGE * PAGE] = 0,
-                        _ => assert!(std::hint::black_box(live[at]) < 255),
-                    }
-                }
-                if next(&mut seed).is_multiple_of(5) {
-                    arena.2 = (arena.2 + next(&mut seed) % 40).min(600);
-                }
-                for (watch, tree) in watches.iter_mut().zip(&mut trees) {
-                    let dirty = watch.written(arena.live());
-                    *tree = tree.rebase(&SliceSource::new(arena.live()), &dirty).unwrap();
-                }
-                assert_eq!(trees[0].root(), trees[1].root());
-                assert_eq!(trees[0].root(), Pages::from_bytes(arena.live()).root());
-            }
-        }
-    }
-
-    /// On a kernel that can, a write to one page of many is listed as that one.
-    #[test]
-    fn only_what_was_written_is_listed() {
-        let mut watch = Watch::new();
-        if watch.kernel.is_none() {
-            // A kernel that does not list written pages: the other test holds the fallback.
-            return;
-        }
-        let mut arena = Arena::new(512, 512);
-        arena.live().fill(1);
-        let kernel = watch.kernel.as_mut().unwrap();
-        assert!(matches!(kernel.written(arena.live()), Some(Written::Most)));
-        arena.live()[7 * PAGE + 5] = 9;
-        arena.live()[300 * PAGE] = 9;
-        let Some(Written::Pages(pages)) = kernel.written(arena.live()) else { panic!("no list") };
-        assert_eq!(pages, [7, 300]);
-        let Some(Written::Pages(pages)) = kernel.written(arena.live()) else { panic!("no list") };
-        assert!(pages.is_empty(), "{pages:?}");
     }
 }

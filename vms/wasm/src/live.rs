@@ -4,10 +4,10 @@ use crate::abi;
 use crate::base::Start;
 use crate::host::{Asyncify, Guest, Run, World};
 use crate::limits::DEPTH_UNITS;
-use crate::linear::Watch;
 use crate::rewrite::{self, Facts};
 use crate::state::{Stage, State, WASM_PAGE};
 use crate::trap::{self, Stop};
+use crate::watch::Watch;
 use drivebay_disk::{
     Call, DirtySet, Fault, FaultCode, Fuel, Host, HostError, Limits, Meter, PAGE, Pages, Reply,
     SliceSource, bug,
@@ -100,6 +100,15 @@ impl Live {
         let memory = self.guest.memory.data_mut(&mut self.store);
         start.base.map(memory)?;
         lay(memory, pages, &start.own).ok_or_else(|| bug!("a base longer than its memory"))
+    }
+
+    /// Has the memory lie on a base, as far as it is equal: only what differs is kept beside it. The guest must
+    /// stand in `state`. After an error it is in no known state.
+    pub(crate) fn lie_on(&mut self, state: &State, start: &Start) -> Result<(), HostError> {
+        self.map_memory(&state.memory, start)?;
+        self.watch.forget();
+        self.written();
+        Ok(())
     }
 
     fn lay_globals(&mut self, facts: &Facts, values: &[u128]) -> Result<(), HostError> {

@@ -54,7 +54,7 @@ pub use limits::{ImageError, ImageLimits};
 pub use name::{NotAName, SectionName};
 pub use node::page_hash;
 pub use pages::Pages;
-pub use source::{DirtySet, Lent, PageError, PageSource, PageStore, SliceSource};
+pub use source::{DirtySet, Lent, PageError, PageMap, PageSource, PageStore, SliceSource};
 pub use table::{Row, RowChange, Table};
 pub use whole::{Header, Image, Root, STATE_MAX, Section};
 

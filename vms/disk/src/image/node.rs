@@ -3,7 +3,7 @@
 //! A subtree of height h spans 16^h pages; at height 0 it is a page. No node is empty, no page is all
 //! zero. A node's hash is made when asked for, and forgotten only along the path of a change.
 
-use super::{Lent, PAGE, Page, PageStore};
+use super::{Lent, PAGE, Page, PageMap, PageStore};
 use crate::{Digest, HostError};
 use std::{
     ops::Range,
@@ -28,6 +28,7 @@ pub(super) enum Kid {
     None,
     Node(Arc<Node>),
     Held(Arc<Held>),
+    Mapped(Arc<Mapped>),
     Lent(Arc<Lent>),
 }
 
@@ -45,6 +46,19 @@ pub(super) struct Held {
 impl Held {
     fn new(page: &Page) -> Arc<Self> {
         Arc::new(Self { bytes: *page, hash: OnceLock::new() })
+    }
+}
+
+/// A page that lies elsewhere in memory.
+pub(super) struct Mapped {
+    from: Arc<dyn PageMap>,
+    index: u64,
+    hash: OnceLock<Digest>,
+}
+
+impl Mapped {
+    fn page(&self) -> &Page {
+        self.from.page(self.index)
     }
 }
 
@@ -81,11 +95,9 @@ impl Kid {
             (Self::Node(a), Self::Node(b)) => {
                 Arc::ptr_eq(a, b) || a.hash.get().is_some_and(|hash| b.hash.get() == Some(hash))
             }
-            (Self::Held(a), Self::Held(b)) => Arc::ptr_eq(a, b) || a.bytes == b.bytes,
-            (Self::Held(_) | Self::Lent(_), Self::Held(_) | Self::Lent(_)) => {
-                self.hash() == other.hash()
-            }
-            _ => false,
+            (Self::None, _) | (_, Self::None) | (Self::Node(_), _) | (_, Self::Node(_)) => false,
+            (Self::Lent(_), _) | (_, Self::Lent(_)) => self.hash() == other.hash(),
+            _ => std::ptr::eq(self.held(), other.held()) || self.held() == other.held(),
         }
     }
 
@@ -95,6 +107,7 @@ impl Kid {
             Self::None => None,
             Self::Node(node) => Some(*node.hash.get_or_init(|| hash_kids(&node.kids))),
             Self::Held(held) => Some(*held.hash.get_or_init(|| page_hash(&held.bytes))),
+            Self::Mapped(it) => Some(*it.hash.get_or_init(|| page_hash(it.page()))),
             Self::Lent(lent) => Some(lent.hash),
         }
     }
@@ -121,6 +134,7 @@ impl Kid {
         }
         match (&mut *self, keep) {
             (Self::Held(held), _) if held.bytes == *page => return false,
+            (Self::Mapped(mapped), Keep::Held) if mapped.page() == page => return false,
             (Self::Lent(lent), Keep::Held) if lent.hash == page_hash(page) => return false,
             (Self::Held(held), Keep::Held) => match Arc::get_mut(held) {
                 Some(held) => (held.bytes, held.hash) = (*page, OnceLock::new()),
@@ -142,6 +156,7 @@ impl Kid {
     pub(super) fn held(&self) -> &Page {
         match self {
             Self::Held(held) => &held.bytes,
+            Self::Mapped(mapped) => mapped.page(),
             _ => &ZERO,
         }
     }
@@ -276,8 +291,48 @@ pub(super) fn lend(kid: &Kid, from: &Arc<dyn PageStore>) -> Kid {
             let kids = node.kids.each_ref().map(|kid| lend(kid, from));
             Kid::Node(Arc::new(Node { kids, hash: hash.into() }))
         }
-        (Kid::Held(_), Some(hash)) => Kid::Lent(Arc::new(Lent { hash, from: Arc::clone(from) })),
+        (Kid::Held(_) | Kid::Mapped(_), Some(hash)) => {
+            Kid::Lent(Arc::new(Lent { hash, from: Arc::clone(from) }))
+        }
         _ => kid.clone(),
+    }
+}
+
+/// The same tree with every page as it lies in `from`. What is known of hashes stays known.
+pub(super) fn map(kid: &Kid, height: u32, first: u64, from: &Arc<dyn PageMap>) -> Kid {
+    let leaf = |hash| Kid::Mapped(Arc::new(Mapped { from: Arc::clone(from), index: first, hash }));
+    match kid {
+        Kid::None => Kid::None,
+        Kid::Node(node) => {
+            let mut first = first;
+            let kids = node.kids.each_ref().map(|kid| {
+                let mapped = map(kid, height - 1, first, from);
+                first += span(height - 1);
+                mapped
+            });
+            Kid::Node(Arc::new(Node { kids, hash: node.hash.clone() }))
+        }
+        Kid::Held(held) => leaf(held.hash.clone()),
+        Kid::Mapped(mapped) => leaf(mapped.hash.clone()),
+        Kid::Lent(lent) => leaf(lent.hash.into()),
+    }
+}
+
+/// Puts what stands in `new` where `kid` has the very nodes and leaves that `old` has in its place.
+pub(super) fn follow(kid: &mut Kid, old: &Kid, new: &Kid) {
+    match (&mut *kid, old, new) {
+        (Kid::Node(node), Kid::Node(was), Kid::Node(is)) if !Arc::ptr_eq(node, was) => {
+            let mut kids = node.kids.clone();
+            for ((kid, old), new) in kids.iter_mut().zip(&was.kids).zip(&is.kids) {
+                follow(kid, old, new);
+            }
+            *kid = Kid::Node(Arc::new(Node { kids, hash: node.hash.clone() }));
+        }
+        (Kid::Node(_), Kid::Node(_), Kid::Node(_)) => *kid = new.clone(),
+        (Kid::Held(leaf), Kid::Held(was), _) if Arc::ptr_eq(leaf, was) => *kid = new.clone(),
+        (Kid::Mapped(leaf), Kid::Mapped(was), _) if Arc::ptr_eq(leaf, was) => *kid = new.clone(),
+        (Kid::Lent(leaf), Kid::Lent(was), _) if Arc::ptr_eq(leaf, was) => *kid = new.clone(),
+        _ => {}
     }
 }
 
@@ -294,7 +349,7 @@ pub(super) fn walk(
             .step_by(span(height - 1) as usize)
             .zip(&node.kids)
             .try_for_each(|(first, kid)| walk(kid, height - 1, first, each)),
-        Kid::Held(_) | Kid::Lent(_) => each(first, kid),
+        Kid::Held(_) | Kid::Mapped(_) | Kid::Lent(_) => each(first, kid),
     }
 }
 
@@ -337,6 +392,7 @@ mod tests {
                     + node.kids.iter().map(unhashed).sum::<usize>()
             }
             Kid::Held(held) => usize::from(held.hash.get().is_none()),
+            Kid::Mapped(mapped) => usize::from(mapped.hash.get().is_none()),
             Kid::None | Kid::Lent(_) => 0,
         }
     }

@@ -1,7 +1,7 @@
 //! Byte memory as a value.
 
 use super::{
-    DirtySet, Lent, PAGE, Page, PageError, PageSource, PageStore, SliceSource,
+    DirtySet, Lent, PAGE, Page, PageError, PageMap, PageSource, PageStore, SliceSource,
     node::{self, Keep, Kid},
     source::Dirty,
 };
@@ -166,6 +166,20 @@ impl Pages {
     /// The same memory, with every held page lent by `from` instead, which must have them all.
     pub fn lend(&self, from: &Arc<dyn PageStore>) -> Self {
         Self { len_bytes: self.len_bytes, root: node::lend(&self.root, from) }
+    }
+
+    /// The same memory, with every page that is not all zero as it lies in `from`, which must have just these
+    /// bytes: what was held here can go.
+    pub fn mapped(&self, from: &Arc<dyn PageMap>) -> Self {
+        Self { len_bytes: self.len_bytes, root: node::map(&self.root, self.height(), 0, from) }
+    }
+
+    /// Takes from `new` what it shares with `old`, where both are the same memory kept in different ways, as
+    /// [`Pages::mapped`] makes them. Costs no more than what differs from `old`.
+    pub fn follow(&mut self, old: &Self, new: &Self) {
+        if self.height() == old.height() && old.height() == new.height() {
+            node::follow(&mut self.root, &old.root, &new.root);
+        }
     }
 
     /// Makes page `index` a lent one. If it is cut by `len_bytes`, it is fetched and cut.

@@ -20,6 +20,12 @@ pub trait PageStore: Send + Sync {
     fn page(&self, index: u64, hash: &Digest, into: &mut Page) -> Result<(), HostError>;
 }
 
+/// A memory that nobody writes to any more, where leaves may have their pages: a file that is mapped, or a copy.
+pub trait PageMap: Send + Sync {
+    /// Page `index`, the same bytes every time.
+    fn page(&self, index: u64) -> &Page;
+}
+
 /// A page that is elsewhere: its hash, and who has its bytes.
 #[derive(Clone)]
 pub struct Lent {

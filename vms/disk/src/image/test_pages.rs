@@ -94,6 +94,20 @@ fn check(pages: &Pages, model: &[u8]) {
     assert_eq!(runs.into_iter().flatten().collect::<Vec<_>>(), expected);
 }
 
+/// A memory at rest, page by page.
+struct Copied(Vec<Page>);
+
+impl PageMap for Copied {
+    fn page(&self, index: u64) -> &Page {
+        &self.0[index as usize]
+    }
+}
+
+fn copied(pages: &Pages) -> Arc<dyn PageMap> {
+    let page = |index| *pages.page(index).unwrap();
+    Arc::new(Copied((0..pages.page_count()).map(page).collect()))
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Write(u64, Vec<u8>),
@@ -101,6 +115,7 @@ enum Op {
     Resize(u64),
     Rebase(Vec<(u64, u8)>, u64, bool),
     Lend,
+    Map,
     RebaseLent(Vec<(u64, u8)>),
 }
 
@@ -131,6 +146,7 @@ fn ops() -> impl Strategy<Value = Op> {
         2 => lengths().prop_map(Op::Resize),
         2 => (pokes.clone(), lengths(), any::<bool>()).prop_map(|(p, len, all)| Op::Rebase(p, len, all)),
         1 => Just(Op::Lend),
+        1 => Just(Op::Map),
         1 => pokes.prop_map(Op::RebaseLent),
     ]
 }
@@ -173,6 +189,7 @@ fn apply(pages: &mut Pages, model: &mut Vec<u8>, op: Op) {
             *pages = new;
         }
         Op::Lend => *pages = pages.lend(&Shelf::of(pages)),
+        Op::Map => *pages = pages.mapped(&copied(pages)),
         Op::RebaseLent(pokes) => {
             let dirty = DirtySet::from_pages(poke(model, &pokes));
             let shelf = Shelf::of(&Pages::from_bytes(model));
@@ -347,4 +364,29 @@ fn a_lent_page_past_the_end_is_cut() {
     let lent = Lent { hash: page_hash(&[3; PAGE]), from: shelf };
     pages.set_lent(0, lent).unwrap();
     check(&pages, &[3; 10]);
+}
+
+/// What two histories share is taken over, what they do not stays, and no byte changes.
+#[test]
+fn a_tree_follows_another_one_where_they_share() {
+    let first = Pages::from_bytes(&vec![7; 600 * PAGE]);
+    let (mut later, mut lone) = (first.clone(), Pages::from_bytes(&vec![7; 600 * PAGE]));
+    later.write(5 * SIZE, &[1; PAGE]).unwrap();
+    later.write(300 * SIZE, &[0; PAGE]).unwrap();
+    let map = copied(&first);
+    let mapped = first.mapped(&map);
+    assert_eq!(mapped.root(), first.root());
+    let root = later.root();
+    later.follow(&first, &mapped);
+    lone.follow(&first, &mapped);
+    let shared = later.diff(&mapped);
+    assert_eq!(shared, [5, 300]);
+    assert_eq!(later.root(), root);
+    assert_eq!(lone.root(), first.root());
+    drop((first, mapped, lone));
+    // 598 leaves are in the map, and nobody else has them; what is written over leaves it.
+    let lent = Arc::strong_count(&map);
+    assert_eq!(lent, 1 + 598);
+    later.write(7 * SIZE, &[2; PAGE]).unwrap();
+    assert_eq!(Arc::strong_count(&map), 597 + 1);
 }
