@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p drivebay-wasm --bench wasm -- WORKLOAD.json MODULE.wasm FORMAT [key=value …]` prints one line of
 //! JSON for every step of the workload. Keys: `limit` (messages of a step at most), `road` (`bare`, `drive`,
-//! `root`, or `all` of them in turn, message by message), `pages` (raise the module's declared memory maximum to so many pages). `benches/run` calls it.
+//! `root`, or `all` three in turn, message by message; `thaw`: a dry-run
+//! is only thawed and dropped), `pages` (raise the module's declared memory maximum to so many pages). `benches/run` calls it.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench")]
 
 mod clock;
@@ -23,7 +24,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let [workload, module, format, options @ ..] = args.as_slice() else {
         println!(
-            "usage: wasm WORKLOAD.json MODULE.wasm FORMAT [limit=N] [road=bare|drive|root|all] [pages=N]"
+            "usage: wasm WORKLOAD.json MODULE.wasm FORMAT [limit=N] [road=bare|drive|root|all|thaw] [pages=N]"
         );
         return;
     };
@@ -48,6 +49,7 @@ fn road(name: &str, module: &Module) -> Box<dyn Road> {
     match name {
         "bare" => Box::new(BareRoad::new(module)),
         "root" => Box::new(DriveRoad::new(module, true)),
+        "thaw" => Box::new(ThawRoad(DriveRoad::new(module, false))),
         _ => Box::new(DriveRoad::new(module, false)),
     }
 }
@@ -190,6 +192,27 @@ impl Road for DriveRoad {
             std::hint::black_box(frozen.image().unwrap().root());
         }
         self.frozen = Some(frozen);
+    }
+}
+
+/// A dry-run without the run: a drive thawed, and dropped. Other messages are evaluated.
+struct ThawRoad(DriveRoad);
+
+impl Road for ThawRoad {
+    fn name(&self) -> &'static str {
+        "thaw"
+    }
+
+    fn message(&mut self, workload: &Workload, at: usize, dry: bool) -> usize {
+        if !dry {
+            return self.0.message(workload, at, dry);
+        }
+        drop(self.0.frozen.as_ref().unwrap().thaw().unwrap());
+        0
+    }
+
+    fn rest(&mut self) {
+        self.0.rest();
     }
 }
 

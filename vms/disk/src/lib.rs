@@ -41,6 +41,6 @@ pub use image::{
     PageError, PageMap, PageSource, PageStore, Pages, Root, Row, RowChange, STATE_MAX, Section,
     SectionName, SliceSource, Table, page_hash,
 };
-pub use limits::{Fuel, Limits};
+pub use limits::{Fuel, Limits, leading_number, memory_limit};
 pub use module::{DiskId, Format, FormatName, Module, ReaderId};
 pub use reply::{Assign, Outgoing, Output, Patch, Reply};

@@ -1,6 +1,6 @@
 //! Bounds of the Lua formats. All of them are rules: they may change a result.
 
-use drivebay_disk::{Fuel, Limits, Module, Process, Tag};
+use drivebay_disk::{Fuel, Limits, Module, Process, Tag, leading_number, memory_limit};
 
 /// Default and maximum `Compute-Limit`, in fuel: one for each instruction, and for library work by its size.
 pub(crate) const COMPUTE: u64 = 10_000_000_000;
@@ -29,25 +29,6 @@ pub(crate) fn limits(module: &Module, process: &Process) -> Limits {
         output_bytes: OUTPUT_BYTES,
         depth: DEPTH,
     }
-}
-
-/// The decimal number that a text begins with, as `parseInt` reads it.
-fn leading_number(text: &str) -> Option<u64> {
-    let text = text.trim_start();
-    let (digits, _) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
-    if digits.is_empty() { None } else { Some(digits.parse().unwrap_or(u64::MAX)) }
-}
-
-/// A `Memory-Limit` tag: a number and a unit, as in `500-mb`. Units are powers of 1024.
-fn memory_limit(text: &str) -> Option<u64> {
-    let (number, unit) = text.split_once('-')?;
-    let shift = match unit.trim() {
-        "kb" => 10,
-        "mb" => 20,
-        "gb" => 30,
-        _ => return None,
-    };
-    number.trim().parse::<u64>().ok().map(|number| number.saturating_mul(1 << shift))
 }
 
 #[cfg(test)]

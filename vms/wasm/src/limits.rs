@@ -1,6 +1,6 @@
 //! Bounds and prices of the WebAssembly formats. All of them are rules: they may change a result.
 
-use drivebay_disk::{Fuel, Limits, Module, Process, Tag};
+use drivebay_disk::{Fuel, Limits, Module, Process, Tag, leading_number, memory_limit};
 
 /// Units of call depth: a function counts its locals and operands in words of 8 bytes, and a base for
 /// its frame. About 4 MiB of guest values; the reference's stack is under 1 MiB.
@@ -98,25 +98,6 @@ pub(crate) fn limits(row: LimitRow, module: &Module, process: &Process, metered:
     }
 }
 
-/// The decimal number that a text begins with, as `parseInt` reads it.
-fn leading_number(text: &str) -> Option<u64> {
-    let text = text.trim_start();
-    let digits: &str = &text[..text.bytes().take_while(u8::is_ascii_digit).count()];
-    if digits.is_empty() { None } else { Some(digits.parse().unwrap_or(u64::MAX)) }
-}
-
-/// A `Memory-Limit` tag: a number and a unit, as in `500-mb`. Units are powers of 1024.
-fn memory_limit(text: &str) -> Option<u64> {
-    let (number, unit) = text.split_once('-')?;
-    let shift = match unit.trim() {
-        "kb" => 10,
-        "mb" => 20,
-        "gb" => 30,
-        _ => return None,
-    };
-    number.trim().parse::<u64>().ok().map(|number| number.saturating_mul(1 << shift))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -149,13 +130,5 @@ mod tests {
         assert_eq!(limits.gas, Some(9_000_000_000_000));
         let limits = with(LimitRow::Legacy { metering: true }, &[], &[]);
         assert_eq!(limits.gas, Some(LEGACY_GAS));
-    }
-
-    #[test]
-    fn memory_limits_have_units() {
-        assert_eq!(memory_limit("500-mb"), Some(500 << 20));
-        assert_eq!(memory_limit("1-gb"), Some(1 << 30));
-        assert_eq!(memory_limit("512"), None);
-        assert_eq!(memory_limit("lots-mb"), None);
     }
 }

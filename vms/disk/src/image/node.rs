@@ -12,6 +12,8 @@ use std::{
 
 const FAN: usize = 16;
 const BITS: u32 = FAN.trailing_zeros();
+/// Bytes that are compared and written at a time: a line of a cache.
+const LINE: usize = 64;
 const PAGE_KEY: &[u8; 32] = b"drivebay page of 4096 bytes, v1.";
 const NODE_KEY: &[u8; 32] = b"drivebay node of sixteen kids v1";
 
@@ -46,6 +48,23 @@ pub(super) struct Held {
 impl Held {
     fn new(page: &Page) -> Arc<Self> {
         Arc::new(Self { bytes: *page, hash: OnceLock::new() })
+    }
+
+    /// Writes the lines that differ: a page is mostly as it was, and what is not written need not leave the cache.
+    /// False if all of it was.
+    fn bring_up(&mut self, page: &Page) -> bool {
+        let (lines, _) = self.bytes.as_chunks_mut::<LINE>();
+        let mut changed = false;
+        for (to, from) in lines.iter_mut().zip(page.as_chunks::<LINE>().0) {
+            if to != from {
+                *to = *from;
+                changed = true;
+            }
+        }
+        if changed {
+            self.hash = OnceLock::new();
+        }
+        changed
     }
 }
 
@@ -132,14 +151,16 @@ impl Kid {
             *self = Self::None;
             return !was_zero;
         }
+        // What nobody else has is brought up in place.
+        if let (Self::Held(held), Keep::Held) = (&mut *self, keep)
+            && let Some(held) = Arc::get_mut(held)
+        {
+            return held.bring_up(page);
+        }
         match (&mut *self, keep) {
             (Self::Held(held), _) if held.bytes == *page => return false,
             (Self::Mapped(mapped), Keep::Held) if mapped.page() == page => return false,
             (Self::Lent(lent), Keep::Held) if lent.hash == page_hash(page) => return false,
-            (Self::Held(held), Keep::Held) => match Arc::get_mut(held) {
-                Some(held) => (held.bytes, held.hash) = (*page, OnceLock::new()),
-                None => *held = Held::new(page),
-            },
             (_, Keep::Held) => *self = Self::Held(Held::new(page)),
             (_, Keep::Lent(from)) => {
                 let hash = page_hash(page);
