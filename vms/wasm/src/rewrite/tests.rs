@@ -4,6 +4,8 @@ use super::*;
 use std::path::{Path, PathBuf};
 use wasmparser::{Operator, Parser, Payload, TypeRef};
 
+mod fast;
+
 const RULES: Rules = Rules {
     nan: Nan::X86Legacy,
     allow_legacy_eh: false,
