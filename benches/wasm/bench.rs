@@ -3,7 +3,7 @@
 //! `cargo bench -p drivebay-wasm --bench wasm -- WORKLOAD.json MODULE.wasm FORMAT [key=value …]` prints one line of
 //! JSON for every step of the workload. Keys: `limit` (messages of a step at most), `road` (`bare`, `drive`,
 //! `root`, or `all` three in turn, message by message; `thaw`: a dry-run
-//! is only thawed and dropped), `pages` (raise the module's declared memory maximum to so many pages). `benches/run` calls it.
+//! is only thawed and dropped), `times` (the whole workload so often, each time anew), `pages` (raise the module's declared memory maximum to so many pages). `benches/run` calls it.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench")]
 
 mod clock;
@@ -24,7 +24,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let [workload, module, format, options @ ..] = args.as_slice() else {
         println!(
-            "usage: wasm WORKLOAD.json MODULE.wasm FORMAT [limit=N] [road=bare|drive|root|all|thaw] [pages=N]"
+            "usage: wasm WORKLOAD.json MODULE.wasm FORMAT [limit=N] [road=bare|drive|root|all|thaw] [times=N] [pages=N]"
         );
         return;
     };
@@ -41,8 +41,16 @@ fn main() {
         "all" => vec!["bare", "drive", "root"],
         one => vec![one],
     };
-    let mut roads: Vec<Box<dyn Road>> = names.into_iter().map(|name| road(name, &module)).collect();
-    run(&workload, &mut roads);
+    let mut taken = vec![vec![Taken::default(); names.len()]; workload.steps.len()];
+    for _ in 0..number("times").unwrap_or(1) {
+        let mut roads: Vec<_> = names.iter().map(|name| road(name, &module)).collect();
+        run(&workload, &mut roads, &mut taken);
+    }
+    for (step, taken) in workload.steps.iter().zip(taken) {
+        for (name, taken) in names.iter().zip(taken) {
+            print(&workload, step, name, taken);
+        }
+    }
 }
 
 fn road(name: &str, module: &Module) -> Box<dyn Road> {
@@ -56,7 +64,6 @@ fn road(name: &str, module: &Module) -> Box<dyn Road> {
 
 /// A way to evaluate messages.
 trait Road {
-    fn name(&self) -> &'static str;
     /// Evaluates one; bytes of its answer, roughly.
     fn message(&mut self, workload: &Workload, at: usize, dry: bool) -> usize;
     /// After each message, what a host does that serves reads meanwhile.
@@ -64,22 +71,18 @@ trait Road {
 }
 
 /// Runs the messages on every road, in turn.
-fn run(workload: &Workload, roads: &mut [Box<dyn Road>]) {
-    for step in &workload.steps {
-        let Step { dry, range, .. } = step;
-        let mut taken = vec![Taken::default(); roads.len()];
+fn run(workload: &Workload, roads: &mut [Box<dyn Road>], taken: &mut [Vec<Taken>]) {
+    for (Step { dry, range, .. }, taken) in workload.steps.iter().zip(taken) {
         for at in range.clone() {
-            for (road, taken) in roads.iter_mut().zip(&mut taken) {
+            for (road, taken) in roads.iter_mut().zip(&mut *taken) {
                 let start = cpu();
                 taken.answered += road.message(workload, at, *dry);
                 if !dry {
                     road.rest();
                 }
                 taken.times.push(cpu() - start);
+                taken.resident = clock::resident_mb();
             }
-        }
-        for (road, taken) in roads.iter().zip(taken) {
-            print(workload, step, road.name(), taken);
         }
     }
 }
@@ -88,21 +91,22 @@ fn run(workload: &Workload, roads: &mut [Box<dyn Road>]) {
 struct Taken {
     times: Vec<u64>,
     answered: usize,
+    /// Memory of the program after the last one, in MB.
+    resident: u64,
 }
 
 fn print(workload: &Workload, step: &Step, road: &str, taken: Taken) {
-    let Taken { mut times, answered } = taken;
+    let Taken { mut times, answered, resident } = taken;
     let total: u64 = times.iter().sum();
     times.sort_unstable();
     let median = times.get(times.len() / 2).copied().unwrap_or(0);
     println!(
-        "{{\"workload\":\"{}\",\"road\":\"{road}\",\"step\":\"{}\",\"n\":{},\"median_us\":{:.1},\"mean_us\":{:.1},\"answered\":{answered},\"rss_mb\":{}}}",
+        "{{\"workload\":\"{}\",\"road\":\"{road}\",\"step\":\"{}\",\"n\":{},\"median_us\":{:.1},\"mean_us\":{:.1},\"answered\":{answered},\"rss_mb\":{resident}}}",
         workload.name,
         step.label,
         times.len(),
         median as f64 / 1e3,
         total as f64 / 1e3 / times.len().max(1) as f64,
-        clock::resident_mb(),
     );
 }
 
@@ -124,10 +128,6 @@ impl BareRoad {
 }
 
 impl Road for BareRoad {
-    fn name(&self) -> &'static str {
-        "bare"
-    }
-
     fn message(&mut self, workload: &Workload, at: usize, _: bool) -> usize {
         let call = workload.call(at, Mode::Scheduled);
         self.guest.call(&call, &self.limits, Arc::new(NoHost)).unwrap()
@@ -154,10 +154,6 @@ impl DriveRoad {
 }
 
 impl Road for DriveRoad {
-    fn name(&self) -> &'static str {
-        if self.root { "root" } else { "drive" }
-    }
-
     fn message(&mut self, workload: &Workload, at: usize, dry: bool) -> usize {
         let mode = if dry { Mode::DryRun } else { Mode::Scheduled };
         let call = workload.call(at, mode);
@@ -199,10 +195,6 @@ impl Road for DriveRoad {
 struct ThawRoad(DriveRoad);
 
 impl Road for ThawRoad {
-    fn name(&self) -> &'static str {
-        "thaw"
-    }
-
     fn message(&mut self, workload: &Workload, at: usize, dry: bool) -> usize {
         if !dry {
             return self.0.message(workload, at, dry);

@@ -7,9 +7,24 @@ pub(crate) fn cpu() -> u64 {
     text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
 }
 
-/// Memory of this process in MB.
+/// Memory of this process in MB: its own pages, and those of files in memory that nobody else has.
 pub(crate) fn resident_mb() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: Option<u64> = text.split(' ').nth(1).and_then(|pages| pages.parse().ok());
-    pages.unwrap_or(0) * 4096 / 1_000_000
+    let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let own = own.and_then(|text| text.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0);
+    own * 1024 / 1_000_000 + in_files() / 1_000_000
+}
+
+/// Bytes of the files in memory that this process holds open.
+fn in_files() -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let is_memory = |path: &std::path::Path| {
+        std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:"))
+    };
+    open.map(|entry| entry.path())
+        .filter(|path| is_memory(path))
+        .filter_map(|path| std::fs::metadata(path).ok())
+        .map(|file| file.blocks() * 512)
+        .sum()
 }

@@ -153,8 +153,8 @@ pub(crate) struct Reach {
     pub(crate) moved: bool,
     /// The pages that were watched.
     pub(crate) old: Range<u64>,
-    /// Those that are from now on. All of them count as written.
-    pub(crate) new: Range<u64>,
+    /// Of those that are from now on, the ones that are not as they were mapped.
+    pub(crate) new: Vec<u64>,
 }
 
 /// The two descriptors that the kernel is asked through.
@@ -198,15 +198,17 @@ impl Kernel {
             self.watched = range.start..range.start;
         }
         let (old, new) = (self.watched.clone(), self.watched.end..range.end);
+        let mut touched = Vec::new();
         if !new.is_empty() {
+            // A page that was never touched has no memory yet, and to look at it would give it some.
+            touched = self.scan((new.clone(), range.start), THERE, 0)?;
             self.register(new.clone())?;
             // The first scan only protects.
-            self.scan(new.clone(), range.start, true)?;
+            self.scan((new, range.start), PAGE_IS_WRITTEN, PROTECT)?;
             self.watched = range.clone();
         }
         let number = |at: usize| ((at - range.start) / PAGE) as u64;
-        let [old, new] = [old, new].map(|range| number(range.start)..number(range.end));
-        Some(Reach { moved, old, new })
+        Some(Reach { moved, old: number(old.start)..number(old.end), new: touched })
     }
 
     /// Another memory lies there now.
@@ -234,7 +236,9 @@ impl Kernel {
             let offset = usize::try_from(page).ok()?.checked_mul(PAGE)?;
             self.watched.start.checked_add(offset).filter(|at| *at <= self.watched.end)
         };
-        self.scan(address(pages.start)?..address(pages.end)?, self.watched.start, protect)
+        let range = address(pages.start)?..address(pages.end)?;
+        let flags = SCAN_CHECK_WPASYNC | if protect { PROTECT } else { 0 };
+        self.scan((range, self.watched.start), PAGE_IS_WRITTEN, flags)
     }
 
     fn register(&self, range: Range<usize>) -> Option<()> {
@@ -263,13 +267,18 @@ impl Kernel {
         .ok()
     }
 
-    /// Pages of `range` that lost their protection, by number from `origin`.
-    fn scan(&self, range: Range<usize>, origin: usize, protect: bool) -> Option<Vec<u64>> {
+    /// Pages of `range` that are any of `kinds`, by number from `origin`.
+    fn scan(
+        &self,
+        (range, origin): (Range<usize>, usize),
+        kinds: u64,
+        flags: u64,
+    ) -> Option<Vec<u64>> {
         let mut found = Vec::new();
         let mut regions = [Region::default(); REGIONS];
         let mut at = range.start;
         while at < range.end {
-            let mut scan = Scan::new(at..range.end, protect, &mut regions);
+            let mut scan = Scan::new(at..range.end, (kinds, flags), &mut regions);
             let call = ScanCall { scan: &mut scan };
             // SAFETY: `Scan` is the structure that PAGEMAP_SCAN takes, and `regions` outlives the call.
             let listed = unsafe { ioctl::ioctl(self.pages.borrow(), call) }.ok()?;
@@ -323,6 +332,9 @@ const PAGEMAP_SCAN: Opcode = opcode::read_write::<Scan>(b'f', 16);
 const SCAN_WP_MATCHING: u64 = 1;
 const SCAN_CHECK_WPASYNC: u64 = 2;
 const PAGE_IS_WRITTEN: u64 = 2;
+/// `PAGE_IS_PRESENT` or `PAGE_IS_SWAPPED`.
+const THERE: u64 = 8 | 16;
+const PROTECT: u64 = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC;
 
 /// `struct uffdio_api`.
 #[repr(C)]
@@ -368,10 +380,10 @@ struct Scan {
 }
 
 impl Scan {
-    fn new(range: Range<usize>, protect: bool, regions: &mut [Region]) -> Self {
+    fn new(range: Range<usize>, (kinds, flags): (u64, u64), regions: &mut [Region]) -> Self {
         Self {
             size: size_of::<Self>() as u64,
-            flags: SCAN_CHECK_WPASYNC | if protect { SCAN_WP_MATCHING } else { 0 },
+            flags,
             start: range.start as u64,
             end: range.end as u64,
             walk_end: 0,
@@ -379,9 +391,9 @@ impl Scan {
             regions_len: regions.len() as u64,
             max_pages: 0,
             inverted: 0,
-            all_of: PAGE_IS_WRITTEN,
-            any_of: 0,
-            report: PAGE_IS_WRITTEN,
+            all_of: 0,
+            any_of: kinds,
+            report: kinds,
         }
     }
 }

@@ -142,7 +142,8 @@ impl Live {
 
     fn captured(&mut self, base: &mut State, dirty: &DirtySet) -> Result<(), HostError> {
         let live = SliceSource::new(self.guest.memory.data(&self.store));
-        base.memory.advance(&live, dirty)?;
+        let equal = base.memory.advance(&live, dirty)?;
+        self.watch.cool(&equal);
         base.globals.clear();
         for global in &self.globals {
             base.globals.push(bits_of(&global.get(&mut self.store))?);

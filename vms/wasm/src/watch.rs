@@ -2,8 +2,8 @@
 //!
 //! Seeing a first write costs a fault for each page. Pages that are written every time (a stack, what a collector
 //! marks) are *hot*: they are no longer protected, and count as written. So watching switches itself off page by
-//! page, for all of a memory if a process writes all of it each time, and what is hot without need costs a comparison.
-//! Now and then all are protected again, to see which pages still are.
+//! page, for all of a memory if a process writes all of it each time. A hot page that turns out to be as before is
+//! protected again; and now and then all are.
 
 use crate::linear::Kernel;
 use drivebay_disk::DirtySet;
@@ -51,6 +51,11 @@ impl Watch {
         self.kernel.as_ref().is_some_and(Kernel::is_watching)
     }
 
+    /// Those of the pages last listed that were as before: what is hot only by name need not be looked at each time.
+    pub(crate) fn cool(&mut self, equal: &[u64]) {
+        self.heat.cool(equal);
+    }
+
     /// The pages of `memory` that may have been written since this was last called, or that are new; from
     /// now on they count as not written. The memory is the same one every time: it may only have grown, or
     /// have moved while growing.
@@ -83,7 +88,7 @@ fn list(kernel: &mut Kernel, heat: &mut Heat, memory: &mut [u8]) -> Option<Optio
         }
     }
     heat.note(&pages);
-    // Pages that are new count as written, but say nothing about heat.
+    // Pages that are new say nothing about heat.
     pages.extend(reach.new);
     Some((!reach.moved).then_some(pages))
 }
@@ -124,6 +129,13 @@ impl Heat {
             }
         }
         runs
+    }
+
+    /// These were listed, and nothing was written that one could tell.
+    fn cool(&mut self, equal: &[u64]) {
+        for page in equal {
+            set(&mut self.streaks, *page, |_| 0);
+        }
     }
 
     /// Takes note of what was written this time.
@@ -241,8 +253,8 @@ mod tests {
         assert_eq!(watch.written(arena.live()).pages(), Some(&[][..]));
         arena.2 = 900;
         arena.live()[3 * PAGE] = 9;
-        let listed: Vec<u64> = [3].into_iter().chain(512..900).collect();
-        assert_eq!(watch.written(arena.live()).pages(), Some(&listed[..]));
+        arena.live()[700 * PAGE] = 9;
+        assert_eq!(watch.written(arena.live()).pages(), Some(&[3, 700][..]));
         assert_eq!(watch.written(arena.live()).pages(), Some(&[][..]));
     }
 
@@ -260,8 +272,23 @@ mod tests {
             assert_eq!(watch.written(arena.live()).pages(), Some(&[9][..]));
         }
         assert_eq!(watch.written(arena.live()).pages(), Some(&[9][..]), "hot");
-        let rests = (0..=BELIEVED).any(|_| watch.written(arena.live()).pages() == Some(&[][..]));
-        assert!(rests, "a page that nobody writes stays hot for ever");
+        let mut kept = |watch: &mut Watch| {
+            (0..=BELIEVED)
+                .take_while(|_| watch.written(arena.live()).pages() == Some(&[9][..]))
+                .count()
+        };
+        assert!((1..=BELIEVED as usize).contains(&kept(&mut watch)), "hot for ever, or never");
+        for _ in 0..4 {
+            arena.live()[9 * PAGE] ^= 1;
+            watch.written(arena.live());
+        }
+        watch.cool(&[9]);
+        assert_eq!(watch.written(arena.live()).pages(), Some(&[9][..]), "not protected yet");
+        assert_eq!(
+            watch.written(arena.live()).pages(),
+            Some(&[][..]),
+            "it was looked at, and rests"
+        );
     }
 
     #[test]

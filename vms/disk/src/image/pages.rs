@@ -147,8 +147,13 @@ impl Pages {
     }
 
     /// Like [`Pages::rebase`] in place: what nobody else shares is written over, and not allocated again. After an
-    /// error some pages may have changed, and others not.
-    pub fn advance(&mut self, live: &dyn PageSource, dirty: &DirtySet) -> Result<(), HostError> {
+    /// error some pages may have changed, and others not. Gives those of the pages in `dirty`, if it names them, that
+    /// were equal all the same, in order.
+    pub fn advance(
+        &mut self,
+        live: &dyn PageSource,
+        dirty: &DirtySet,
+    ) -> Result<Vec<u64>, HostError> {
         self.brought_up(live, dirty, Keep::Held)
     }
 
@@ -264,7 +269,7 @@ impl Pages {
         keep: Keep<'_>,
     ) -> Result<Self, HostError> {
         let mut new = self.clone();
-        new.brought_up(live, dirty, keep)?;
+        let _ = new.brought_up(live, dirty, keep)?;
         Ok(new)
     }
 
@@ -273,20 +278,23 @@ impl Pages {
         live: &dyn PageSource,
         dirty: &DirtySet,
         keep: Keep<'_>,
-    ) -> Result<(), HostError> {
+    ) -> Result<Vec<u64>, HostError> {
         if live.len_bytes() != self.len_bytes {
             self.resize(live.len_bytes())?;
         }
+        let mut equal = Vec::new();
         match &dirty.0 {
-            Dirty::These(pages) => self.take(live, pages, keep)?,
+            Dirty::These(pages) => self.take(live, pages, keep, &mut equal)?,
             Dirty::All => {
                 for first in (0..self.page_count()).step_by(BATCH as usize) {
                     let pages: Vec<u64> = (first..self.page_count().min(first + BATCH)).collect();
-                    self.take(live, &pages, keep)?;
+                    equal.clear();
+                    self.take(live, &pages, keep, &mut equal)?;
                 }
+                equal.clear();
             }
         }
-        Ok(())
+        Ok(equal)
     }
 
     fn take(
@@ -294,6 +302,7 @@ impl Pages {
         live: &dyn PageSource,
         pages: &[u64],
         keep: Keep<'_>,
+        equal: &mut Vec<u64>,
     ) -> Result<(), HostError> {
         let (height, count) = (self.height(), self.page_count());
         let cut = cut_page(self.len_bytes);
@@ -301,7 +310,9 @@ impl Pages {
         node::edit(&mut self.root, height, pages, &mut |index, leaf| {
             let page = live.page(index)?;
             let Some((_, kept)) = cut.filter(|(cut, _)| *cut == index) else {
-                return Ok(leaf.put(page, keep));
+                let changed = leaf.put(page, keep);
+                equal.extend((!changed).then_some(index));
+                return Ok(changed);
             };
             let mut page = *page;
             page.iter_mut().skip(kept).for_each(|byte| *byte = 0);
