@@ -2,6 +2,7 @@
 
 mod artifact;
 mod assign;
+mod bench;
 mod certify;
 mod certify_lua;
 mod client;
@@ -85,6 +86,7 @@ enum Command {
     Image(image::Args),
     Certify(certify::Args),
     Replay(replay::Args),
+    Bench(bench::Args),
     Store(store::Args),
     Wallet(wallet::Args),
     Item(item::Args),
@@ -148,6 +150,7 @@ fn run_line(
         Command::Image(args) => image::run(&app, &args),
         Command::Certify(args) => certify::run(&app, &args),
         Command::Replay(args) => replay::run(&app, &args),
+        Command::Bench(args) => bench::run(&app, &args),
         Command::Store(args) => store::run(&app, &args),
         Command::Item(args) => item::run(&app, &args),
         Command::Wallet(args) => wallet::run(&app, &args),

@@ -69,7 +69,8 @@ fn bad(why: String) -> anyhow::Error {
     refused(Refusal::new(RefusalCode::Malformed, why))
 }
 
-fn environment(env: &Value) -> (Process, ModuleInfo) {
+/// The process and the module of an environment.
+pub(crate) fn environment(env: &Value) -> (Process, ModuleInfo) {
     let part = |key: &str| {
         let mut fields = Fields::default();
         let part = env.get(key);
@@ -103,18 +104,32 @@ fn scheduled(log: &Value, count: usize) -> Vec<bool> {
     chosen
 }
 
-/// The module meets the message as it was recorded, keys that no unit sends and their order included.
-fn entry(message: Value) -> Result<Entry, String> {
-    let mut fields = Fields::default();
-    for key in KEYS {
-        if let Some(value) = message.get(key) {
-            fields.set(key, value.clone());
+/// A message of a log.
+pub(crate) struct Message {
+    /// What a unit knows of it.
+    pub(crate) fields: Fields,
+    /// The module meets it as it was recorded, keys that no unit sends and their order included.
+    pub(crate) json: Arc<str>,
+}
+
+impl Message {
+    pub(crate) fn read(message: Value) -> Self {
+        let mut fields = Fields::default();
+        for key in KEYS {
+            if let Some(value) = message.get(key) {
+                fields.set(key, value.clone());
+            }
         }
+        Self { fields, json: Json::from(message).text() }
     }
+}
+
+fn entry(message: Value) -> Result<Entry, String> {
+    let Message { fields, json } = Message::read(message);
     let nonce = fields.number("Nonce").ok_or("it has no Nonce")?;
     let epoch = fields.number("Epoch").unwrap_or_default();
     let mut entry = Entry::new(Slot { epoch, nonce, tick: 0 }, &fields);
-    entry.json = Json::from(message).text();
+    entry.json = json;
     Ok(entry)
 }
 

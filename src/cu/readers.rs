@@ -1,5 +1,6 @@
 //! Which virtual machine reads which format. The only place where the machines are named.
 
+use super::CuError;
 use crate::disk::{DiskReader, Format, FormatName, HostError, Module, Refusal, RefusalCode};
 use drivebay_conformance::Proof;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -18,6 +19,16 @@ pub fn abi_lines(json: &str) -> Result<String, String> {
     drivebay_evm::Abi::parse(json).map(|abi| abi.to_lines()).map_err(|error| error.to_string())
 }
 
+/// The guest of a WebAssembly module with nothing around it: what whole messages are measured against.
+pub fn bare(engine: Engine, module: &Module) -> Result<drivebay_wasm::Bare, CuError> {
+    if !module.bytes.starts_with(b"\0asm") {
+        let why = "only WebAssembly is run bare";
+        return Err(CuError::Refused(Refusal::new(RefusalCode::Unsupported, why)));
+    }
+    let reader = drivebay_wasm::WasmReader::new(engine.kind())?;
+    Ok(reader.bare(module)?)
+}
+
 /// Readers that a config may name though a program is built without them.
 const STOCK: [&str; 3] = ["wasm", "evm", "lua"];
 
@@ -32,6 +43,16 @@ pub enum Engine {
     Plain,
     /// Interpreted: an oracle for the compiler, and for machines that it does not know.
     Pulley,
+}
+
+impl Engine {
+    fn kind(self) -> drivebay_wasm::EngineKind {
+        match self {
+            Self::Speed => drivebay_wasm::EngineKind::Speed,
+            Self::Plain => drivebay_wasm::EngineKind::Plain,
+            Self::Pulley => drivebay_wasm::EngineKind::Pulley,
+        }
+    }
 }
 
 /// The readers of this program, by format.
@@ -72,11 +93,7 @@ pub enum ReadersError {
 impl Readers {
     /// The readers that Drivebay ships.
     pub fn stock(engine: Engine) -> Result<Self, ReadersError> {
-        let kind = match engine {
-            Engine::Speed => drivebay_wasm::EngineKind::Speed,
-            Engine::Plain => drivebay_wasm::EngineKind::Plain,
-            Engine::Pulley => drivebay_wasm::EngineKind::Pulley,
-        };
+        let kind = engine.kind();
         Ok(Self::default()
             .with(Arc::new(drivebay_wasm::WasmReader::new(kind)?))?
             .proved(crate::certify::WASM)
