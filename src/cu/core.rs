@@ -342,8 +342,10 @@ impl Core {
         let done = if !follows(last, entry.at.slot) {
             let text = format!("the scheduler gave slot {:?} after {last:?}", entry.at.slot);
             Err(CuError::Unreachable(text))
+        } else if let Err(skipped) = self.ledger.none_skipped(loaded.id(), last, entry.at.slot) {
+            Err(skipped)
         } else if head.is_some_and(|head| head >= entry.at.slot) {
-            self.replay(loaded, seat, &entry)
+            self.replay_into(loaded, &mut seat.bay, &entry)
         } else {
             self.evaluate(loaded, seat, &entry).map(|stored| {
                 lock(&lane.state).head = Some(stored.at);
@@ -434,10 +436,6 @@ impl Core {
         }
     }
 
-    fn replay(&self, loaded: &Loaded, seat: &mut Seat, entry: &Entry) -> Result<(), CuError> {
-        self.replay_into(loaded, &mut seat.bay, entry)
-    }
-
     fn call(&self, loaded: &Loaded, bay: &mut Bay, entry: &Entry) -> Result<StoredResult, CuError> {
         let call = call::scheduled(&loaded.definition.process, &loaded.env, entry);
         let witness = Witness::new(self.source.host(&loaded.definition, entry));
@@ -463,6 +461,8 @@ impl Core {
                 )));
             }
             for entry in batch.entries {
+                let last = at.as_ref().map(|at| at.slot);
+                self.ledger.none_skipped(loaded.id(), last, entry.at.slot)?;
                 self.replay_into(&loaded, &mut bay, &entry)?;
                 at = Some(entry.at);
             }

@@ -140,6 +140,23 @@ impl Ledger {
         }
     }
 
+    /// A schedule that goes from `last` to `next` passes over nothing that is recorded. Messages are numbered; a tick
+    /// that is gone would only show as a message that comes too early.
+    pub(crate) fn none_skipped(
+        &self,
+        process: &str,
+        last: Option<Slot>,
+        next: Slot,
+    ) -> Result<(), CuError> {
+        let tick = last.map(|last| Slot { tick: last.tick.saturating_add(1), ..last });
+        let Some(slot) = tick.filter(|tick| *tick < next) else { return Ok(()) };
+        if self.store.get(Table::Receipts, &slot_key(process, slot))?.is_none() {
+            return Ok(());
+        }
+        let why = format!("tick {} was recorded, and is not scheduled now", slot.tick);
+        Err(CuError::Diverged { process: process.to_owned(), slot, why })
+    }
+
     fn named(&self, process: &str, name: &Digest) -> Result<Option<Slot>, HostError> {
         let found = self.store.get(Table::Names, &name_key(process, name))?;
         found.map(|bytes| read_slot(&mut Decoder::new(&bytes, "name"))).transpose()

@@ -165,6 +165,29 @@ fn what_does_not_replay_as_recorded_is_quarantined_and_harms_nobody_else() {
 }
 
 #[test]
+fn a_tick_that_is_no_longer_scheduled_is_noticed() {
+    for missing in [1, 2] {
+        let (store, script) = (memory(), script(1, 4));
+        script.tick("p0", "go");
+        script.tick("p0", "go");
+        let first = open(&store, &script);
+        let last = Slot { tick: 2, ..slot(3) };
+        assert_eq!(count(&wait(first.evaluate("p0", At::Slot(last))).unwrap().json), said(6));
+        drop(first);
+        // The last tick goes, or both do; what follows is numbered as before.
+        script.change("p0", |entries| entries.truncate(6 - missing));
+        script.message("p0", "late", "go");
+        let second = open(&store, &script);
+        match wait(second.evaluate("p0", At::Slot(slot(4)))) {
+            Err(CuError::Diverged { slot: at, .. }) => {
+                assert_eq!(at, Slot { tick: 3 - missing as u32, ..slot(3) });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn duplicates_are_answered_and_not_evaluated_again() {
     let (store, script) = (memory(), script(1, 3));
     script.message("p0", "p0-m1", "go");
