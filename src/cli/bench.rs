@@ -345,9 +345,13 @@ fn loader(
         let Ok(line) = Value::parse(line) else { continue };
         let label = line.get("step").and_then(Value::as_str);
         let micros = line.get("median_us").and_then(Value::as_f64);
-        if let Some(row) = rows.iter_mut().find(|row| Some(row.label.as_str()) == label) {
+        // Lines come in the order of steps, of which several may have one name.
+        for row in rows.iter_mut().filter(|row| Some(row.label.as_str()) == label) {
             let place = if road == "std" { &mut row.loader } else { &mut row.nocopy };
-            *place = micros.map(|micros| micros / 1e3);
+            if place.is_none() {
+                *place = micros.map(|micros| micros / 1e3);
+                break;
+            }
         }
     }
     Ok(())
