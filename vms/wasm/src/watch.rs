@@ -254,7 +254,11 @@ mod tests {
         arena.2 = 900;
         arena.live()[3 * PAGE] = 9;
         arena.live()[700 * PAGE] = 9;
-        assert_eq!(watch.written(arena.live()).pages(), Some(&[3, 700][..]));
+        // The allocator may have touched some of the new ones before.
+        let listed = watch.written(arena.live());
+        let listed = listed.pages().unwrap();
+        assert!(listed.starts_with(&[3]) && listed.contains(&700), "{listed:?}");
+        assert!(listed.iter().skip(1).all(|page| *page >= 512), "{listed:?}");
         assert_eq!(watch.written(arena.live()).pages(), Some(&[][..]));
     }
 
