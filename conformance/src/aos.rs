@@ -69,6 +69,17 @@ pub fn log(reader: &dyn DiskReader, name: &str, module: Module, count: u32) -> R
     of_messages(reader, name, module, std::iter::once(birth()).chain(evals))
 }
 
+/// A log of the process's own message, and then an evaluation of each of `evals`.
+pub fn log_of(
+    reader: &dyn DiskReader,
+    name: &str,
+    module: Module,
+    evals: &[String],
+) -> Result<Log, Broken> {
+    let evals = (1..).zip(evals).map(|(nonce, text)| message(nonce, "Eval", text));
+    of_messages(reader, name, module, std::iter::once(birth()).chain(evals))
+}
+
 /// A log of `count` messages of which all but the first are drawn from [`EVALS`] by chance.
 pub fn random_log(
     reader: &dyn DiskReader,

@@ -105,8 +105,8 @@ fn uncatchable() {
 #[test]
 fn limits() {
     let flaws = [
-        (Flaw::OutputNearly, "fit in"),
-        (Flaw::OutputWarmly, "met the limit before"),
+        (Flaw::OutputNearly, "over the limit"),
+        (Flaw::OutputWarmly, "over the limit"),
         (Flaw::MemoryNearly, "became"),
         (Flaw::MemoryNever, "OutOfFuel"),
         (Flaw::DepthFixed, "a lower one at"),
@@ -120,7 +120,7 @@ fn refusal() {
     let flaws = [
         (Flaw::PanicsOnModule, "panicked"),
         (Flaw::BugOnModule, "bug at"),
-        (Flaw::RefusesAtTimes, "once"),
+        (Flaw::RefusesAtTimes, "refused"),
         (Flaw::AnyFormat, "format unknown"),
     ];
     breaks("refusal", &flaws);

@@ -4,6 +4,7 @@ use super::{
     Tier, json_suite,
     logs::{Named as NamedLogs, Subject, subjects},
     report::{Found, Outcome, SuiteReport, TranscriptRoot, Trial},
+    suites,
 };
 use crate::{
     cu::Readers,
@@ -74,7 +75,7 @@ impl Step {
 }
 
 impl Job {
-    fn new(subject: &str, suite: &'static str, steps: Vec<Step>) -> Self {
+    pub(super) fn new(subject: &str, suite: &'static str, steps: Vec<Step>) -> Self {
         Self { subject: subject.to_owned(), suite, steps }
     }
 
@@ -105,6 +106,7 @@ pub fn jobs(readers: &Readers, options: &Options) -> Vec<Job> {
     let json = json_suite::steps(&options.suites.join("json.json"));
     jobs.push(Job::new("all", "JSONTestSuite", json));
     jobs.push(Job::new("all", "recorded cases", case_steps(readers, options)));
+    jobs.extend(suites::jobs(readers, options));
     jobs
 }
 
@@ -163,22 +165,17 @@ fn transcript(reader: &Arc<dyn DiskReader>, named: &NamedLogs) -> Found {
     Found { root: Some(root), ..outcome.into() }
 }
 
-/// The full tier plays each case from images too, and compares memories.
+/// Each case warm, its memories too, and with each message on an image that was written and read.
 fn case_steps(readers: &Readers, options: &Options) -> Vec<Step> {
     let (cases, named) = match &options.cases {
         Ok((cases, named)) => (cases, named),
         Err(why) => return vec![Step::skipped("recorded cases", why)],
     };
-    let starts: &[(&str, Start)] = match options.tier {
-        Tier::Fast => &[("warm", Start::Warm)],
-        Tier::Full => &[("warm", Start::Warm), ("restored", Start::Restored)],
-    };
     let mut steps = Vec::new();
-    for (how, start) in starts {
+    for (how, start, memory) in [("warm", Start::Warm, true), ("restored", Start::Restored, false)]
+    {
         for case in cases {
-            let memory = options.tier == Tier::Full && *start == Start::Warm;
-            let how_to =
-                CaseOptions { start: *start, memory, strict_memory: false, named: named.clone() };
+            let how_to = CaseOptions { start, memory, strict_memory: false, named: named.clone() };
             steps.push(case_step(readers, options, (case, how), how_to));
         }
     }
@@ -212,5 +209,11 @@ fn of_case(report: &CaseReport) -> Found {
         None if report.passed() => Found::passed(),
         None => Found::failed(report),
     };
-    found.with_note(format!("{}/{} replies equal", report.replies_equal, report.replies))
+    let CaseReport { replies_equal, replies, memories_equal, memories, .. } = report;
+    found.with_note(match memories {
+        0 => format!("{replies_equal}/{replies} replies equal"),
+        _ => {
+            format!("{replies_equal}/{replies} replies, {memories_equal}/{memories} memories equal")
+        }
+    })
 }

@@ -41,6 +41,7 @@ fn suite(suite: &SuiteReport) -> Value {
         ("Passed", count(counts.passed)),
         ("Failed", count(counts.failed)),
         ("Skipped", count(counts.skipped)),
+        ("Cases", suite.cases().map_or(Value::Null, count)),
         ("Trials", list(suite.trials.iter().map(trial))),
     ])
 }

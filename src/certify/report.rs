@@ -104,6 +104,8 @@ pub struct Found {
     pub outcome: Outcome,
     /// What it counted, for people.
     pub note: Option<String>,
+    /// How many cases of others it stands for, where it is not one by itself.
+    pub cases: Option<usize>,
     /// What was said, where there is a transcript.
     pub root: Option<TranscriptRoot>,
 }
@@ -154,7 +156,7 @@ impl Found {
 
 impl From<Outcome> for Found {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, note: None, root: None }
+        Self { outcome, note: None, cases: None, root: None }
     }
 }
 
@@ -181,6 +183,11 @@ impl SuiteReport {
             }
         }
         counts
+    }
+
+    /// How many cases of others passed, where trials stand for many.
+    pub fn cases(&self) -> Option<usize> {
+        self.trials.iter().filter_map(|trial| trial.found.cases).reduce(|sum, cases| sum + cases)
     }
 
     /// How long it took.

@@ -31,19 +31,20 @@ fn head(out: &mut String, report: &Report) -> std::fmt::Result {
 }
 
 fn body(out: &mut String, report: &Report) -> std::fmt::Result {
+    let wide = report.suites.iter().map(|suite| suite.suite.len()).max().unwrap_or(0);
     writeln!(
         out,
-        "\n{:<8} {:<14} {:>6} {:>6} {:>7} {:>8}  transcript root",
+        "\n{:<8} {:<wide$} {:>6} {:>6} {:>7} {:>8}  transcript root, or cases that passed",
         "machine", "suite", "passed", "failed", "skipped", "time"
     )?;
     for suite in &report.suites {
-        line(out, suite)?;
+        line(out, suite, wide)?;
     }
     let counts = report.counts();
     writeln!(out, "{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped)
 }
 
-fn line(out: &mut String, suite: &SuiteReport) -> std::fmt::Result {
+fn line(out: &mut String, suite: &SuiteReport, wide: usize) -> std::fmt::Result {
     let counts = suite.counts();
     let mut roots = suite.roots().map(|(name, root)| {
         let how = match root.recorded {
@@ -53,18 +54,19 @@ fn line(out: &mut String, suite: &SuiteReport) -> std::fmt::Result {
         };
         format!("{} {how} ({name}, {} receipts)", short(&root.found.to_string()), root.receipts)
     });
+    let cases = suite.cases().map(|cases| format!("{cases} cases"));
     writeln!(
         out,
-        "{:<8} {:<14} {:>6} {:>6} {:>7} {:>6.1} s  {}",
+        "{:<8} {:<wide$} {:>6} {:>6} {:>7} {:>6.1} s  {}",
         suite.subject,
         suite.suite,
         counts.passed,
         counts.failed,
         counts.skipped,
         suite.took().as_secs_f64(),
-        roots.next().unwrap_or_default()
+        roots.next().or(cases).unwrap_or_default()
     )?;
-    roots.try_for_each(|root| writeln!(out, "{:<57}{root}", ""))
+    roots.try_for_each(|root| writeln!(out, "{:<1$}{root}", "", wide + 43))
 }
 
 /// Every failure and every skip, with its reason.

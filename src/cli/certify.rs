@@ -1,5 +1,6 @@
 //! `drivebay certify`: what this program is held to, run by this program.
 
+mod against;
 mod fuzz;
 mod matrix;
 mod play;
@@ -32,6 +33,8 @@ Examples:
   drivebay certify
   drivebay certify --full --report report
   drivebay certify --only 'wasm laws'
+  drivebay certify --against http://127.0.0.1:4000
+  drivebay certify --against https://cu.example --process ID --gateway https://arweave.net
   drivebay certify matrix
   drivebay certify fuzz --cases 1000
   drivebay certify play wasm roles
@@ -39,10 +42,14 @@ Examples:
   drivebay certify golden conformance/golden/cases --modules modules/aos --restored
   drivebay certify golden conformance/golden/cases --modules modules/aos --engine pulley
   drivebay certify statetest ethereum-tests/GeneralStateTests --json
-  drivebay certify lua lua-5.3.4-tests
+  drivebay certify lua lua-5.3.6/testes
 
 Ends with 1 if anything that is held differs: a law, a transcript from the one recorded, a case in a way
-that is not named. What cannot be tried is skipped, with the reason, and counted as such.";
+that is not named. What cannot be tried is skipped, with the reason, and counted as such.
+
+--against evaluates a unit's processes from their schedulers' logs, and compares every receipt and the roots of
+states with what the unit says. The first difference is written as one message with the state before it, which
+`drivebay replay FILE` runs again.";
 
 /// Hold every machine of this program to the laws, to recorded receipts and to recorded cases
 #[derive(clap::Args)]
@@ -50,6 +57,8 @@ that is not named. What cannot be tried is skipped, with the reason, and counted
 pub(crate) struct Args {
     #[command(flatten)]
     whole: whole::Whole,
+    #[command(flatten)]
+    against: against::Against,
     #[command(subcommand)]
     suite: Option<Suite>,
 }
@@ -94,6 +103,7 @@ struct Golden {
 
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     match &args.suite {
+        None if args.against.is_asked() => args.against.run(app, args.whole.json),
         None => args.whole.run(app),
         Some(Suite::Golden(golden)) => golden.run(app),
         Some(Suite::Statetest(tests)) => tests.run(app),

@@ -12,6 +12,7 @@ mod dry_run;
 mod error;
 mod exported;
 mod files;
+mod finding;
 mod image;
 mod inspect;
 mod item;

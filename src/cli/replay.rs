@@ -12,6 +12,7 @@ use super::{
     schedule_file::{LogSource, read_log},
 };
 use crate::{
+    certify::ReplayFile,
     cu::{
         At, Cu, CuError, CuOptions, DryMessage, DryRun, FjallStore, MemoryStore, ResultsQuery,
         Store,
@@ -42,10 +43,11 @@ Examples:
   drivebay replay F_catchup.json aos2_0_6.wasm
   drivebay replay log.json aos2_0_6.wasm --store unit     (again: what is recorded is not redone)
   drivebay replay log.json aos2_0_6.wasm --to 41 --json
+  drivebay replay findings/PROCESS-41.replay.json         (a finding of certify: it has all that it needs)
   drivebay replay log.json aos2_0_6.wasm --slot 41 --dry-run '{\"Tags\":{\"Action\":\"Balance\"}}'
 
 With --json each result is one line: the result's keys, then Slot, Fuel and Receipt.
-Ends with 1 if a message faulted or answered Error.";
+Ends with 1 if a message faulted or answered Error; and for a finding, if it still stands.";
 
 /// The most bytes of a log.
 const LOG_BYTES_MAX: u64 = 4 << 30;
@@ -60,8 +62,8 @@ const PAGE: usize = 500;
 pub(crate) struct Args {
     /// The schedule
     log: PathBuf,
-    /// The module's file
-    module: PathBuf,
+    /// The module's file; a finding of `certify` needs none
+    module: Option<PathBuf>,
     /// Its Module-Format, if neither the log nor the file tells
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
@@ -92,14 +94,20 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     let read = args.dry_run.as_deref().map(dry_fields).transpose()?;
     let mut text = String::new();
     files::open(&args.log, "log")?.take(LOG_BYTES_MAX).read_to_string(&mut text)?;
+    if ReplayFile::is_one(&text) {
+        return super::finding::run(app, &text, args.json);
+    }
     let mut log = read_log(&text)?;
     drop(text);
     log.module.tags.extend(args.module_tags.iter().cloned());
     if let Some(owner) = &args.module_owner {
         log.module.owner.clone_from(owner);
     }
-    let bytes = read_bytes(&args.module)?;
-    let format = format_of(&app.readers, (&bytes, &args.module), args.format.as_deref())?;
+    let file = args.module.as_ref().ok_or_else(|| {
+        usage("a log needs the file of its module after it; only a finding of `certify` has all in it")
+    })?;
+    let bytes = read_bytes(file)?;
+    let format = format_of(&app.readers, (&bytes, file), args.format.as_deref())?;
     let module = Module::new(bytes, format, log.module.tags.clone());
     let (process, last) = (log.process.id.clone(), log.last_slot());
     let Some(last) = last else {

@@ -63,7 +63,7 @@ pub use source::{
     At, Batch, DryMessage, Entry, Position, ProcessDefinition, PublishedModule, Source, Until,
 };
 pub use store::{Change, MemoryStore, Pair, Scan, Store, Table};
-pub use unit::{Cu, CuOptions, CuStatus, Progress};
+pub use unit::{Case, Cu, CuOptions, CuStatus, Progress};
 pub use vault::{Head, Stored, StoredImage, Vault, VaultError, is_process_name};
 pub(crate) use window::Window;
 pub use window::{Checkpoint, DryRun};

@@ -3,14 +3,14 @@
 use super::{
     AskedMax, At, Checkpoint, CuError, DryMessage, DryRun, Entry, Mark, Position,
     ProcessDefinition, Readers, Results, ResultsQuery, Scene, Source, StoredResult, Until, Verdict,
-    Window,
+    Window, call,
     core::Core,
     floor::{Floor, SLOW_CPU, is_slow},
     lane::{Lane, Want},
     lock,
     store::Store,
 };
-use crate::disk::{ArtifactStore, NoArtifacts, Refusal, Slot};
+use crate::disk::{ArtifactStore, Call, Host, Image, Limits, Module, NoArtifacts, Refusal, Slot};
 use std::{
     sync::{Arc, atomic::Ordering},
     thread,
@@ -74,6 +74,20 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.0.stop();
     }
+}
+
+/// One evaluation, with all that it hangs on.
+pub struct Case {
+    /// The process's module.
+    pub module: Module,
+    /// The process's limits.
+    pub limits: Limits,
+    /// The state before it.
+    pub image: Image,
+    /// The call.
+    pub call: Arc<Call>,
+    /// What it may ask.
+    pub host: Arc<dyn Host>,
 }
 
 /// What a unit is doing.
@@ -256,6 +270,37 @@ impl Cu {
         entry.ok_or_else(|| {
             let Slot { nonce, tick, .. } = slot;
             CuError::Unknown(format!("process {process} has no slot {nonce}.{tick} here"))
+        })
+    }
+
+    /// An evaluation that has been made here, taken out of its process: for whoever runs it again elsewhere.
+    pub async fn case(&self, process: &str, slot: Slot) -> Result<Case, CuError> {
+        let entry = self.entry(process, slot).await?;
+        let query = ResultsQuery {
+            through: Some(Mark::Slot(slot)),
+            newest_first: true,
+            limit: 2,
+            ..ResultsQuery::default()
+        };
+        let found = self.results(process, query).await?.results;
+        let before = match found.get(1) {
+            Some(before) => Some(self.image_at(process, At::Slot(before.receipt.slot)).await?),
+            None => None,
+        };
+        let loaded = lock(&self.core.lane(process).state).loaded.clone();
+        let loaded = loaded.ok_or_else(|| {
+            CuError::Unknown(format!("process {process} has not been evaluated by this run"))
+        })?;
+        let (core, definition) = (Arc::clone(&self.core), Arc::clone(&loaded.definition));
+        let module = move || core.source.module(&definition.process.module);
+        let module = self.fetch().ask(module).await??.module;
+        let blank = || loaded.shelved.disk.blank().clone();
+        Ok(Case {
+            module,
+            limits: loaded.limits,
+            image: before.map_or_else(blank, |before| before.image),
+            host: self.core.source.host(&loaded.definition, &entry),
+            call: call::scheduled(&loaded.definition.process, &loaded.env, &entry),
         })
     }
 

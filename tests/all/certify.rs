@@ -104,11 +104,11 @@ fn a_report_counts_and_says_why_something_was_skipped() {
     let args = ["certify", "--only", "all", "--report", "report", "--json"];
     let report = &bench.drivebay(&args).expect(0, "").lines()[0];
     assert_eq!(number(report, "Failed"), 0);
-    assert_eq!(number(report, "Skipped"), 2, "neither suites nor cases are here");
+    assert_eq!(number(report, "Skipped"), 3, "neither suites nor cases are here");
     let xml = std::fs::read_to_string(bench.path("report/report.xml")).unwrap();
     assert!(xml.contains("conformance/suites/fetch brings it"), "{xml}");
     let table = std::fs::read_to_string(bench.path("report/report.txt")).unwrap();
-    assert!(table.contains("0 passed, 0 failed, 2 skipped"), "{table}");
+    assert!(table.contains("0 passed, 0 failed, 3 skipped"), "{table}");
     bench.drivebay(&["certify", "--only", "nothing"]).expect(2, "no suite has that in its name");
 }
 
@@ -118,5 +118,18 @@ fn random_logs_agree_on_every_engine() {
     let found = bench.drivebay(&["certify", "fuzz", "--cases", "60", "--machine", "wasm"]);
     let found = found.expect(0, "");
     assert!(found.out.contains("module") && found.out.contains(" 0 diverged"), "{}", found.out);
+    // A run that was ended goes on from where it was, and counts what was done before.
+    let keep = |cases: &str| {
+        let line = ["certify", "fuzz", "--cases", cases, "--machine", "evm", "--keep", "kept"];
+        bench.drivebay(&line).expect(0, "").out
+    };
+    let (part, whole) = (keep("50"), keep("100"));
+    assert_ne!(part, whole);
+    assert_eq!(keep("100"), whole);
+    let anew = bench.drivebay(&["certify", "fuzz", "--cases", "100", "--machine", "evm"]);
+    assert_eq!(anew.expect(0, "").out, whole);
+    bench.write("kept/evm-seed-1-from-0.txt", "bent");
+    let bent = ["certify", "fuzz", "--machine", "evm", "--keep", "kept"];
+    bench.drivebay(&bent).expect(2, "is bent");
     bench.drivebay(&["certify", "fuzz", "--machine", "none"]).expect(2, "no machine of that name");
 }

@@ -1,6 +1,7 @@
 //! The program as its users meet it: each test runs the real binary in a folder of its own.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod against;
 mod aos;
 mod certify;
 mod client;

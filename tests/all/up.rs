@@ -8,14 +8,14 @@ use std::{
 };
 
 /// A whole ao on ports of its own. Ended with the test.
-struct Ao {
+pub(crate) struct Ao {
     child: Child,
     _out: BufReader<ChildStdout>,
     about: Value,
 }
 
 impl Ao {
-    fn up(bench: &Bench, more: &[&str]) -> Self {
+    pub(crate) fn up(bench: &Bench, more: &[&str]) -> Self {
         let args = ["up", "--json", "--port", "0", "--modules", "modules"];
         let mut command = bench.command(&[&args, more].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -30,7 +30,7 @@ impl Ao {
         Self { child, _out: out, about: serde_json::from_str(&line).unwrap() }
     }
 
-    fn text(&self, pointer: &str) -> String {
+    pub(crate) fn text(&self, pointer: &str) -> String {
         self.about.pointer(pointer).and_then(Value::as_str).unwrap().to_owned()
     }
 
@@ -40,7 +40,7 @@ impl Ao {
     }
 
     /// Ends it as an operator does, and gives the exit code.
-    fn end(mut self) -> Option<i32> {
+    pub(crate) fn end(mut self) -> Option<i32> {
         self.signal("-TERM");
         self.child.wait().unwrap().code()
     }
@@ -54,7 +54,7 @@ impl Drop for Ao {
     }
 }
 
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     let bench = Bench::new();
     std::fs::create_dir(bench.path("modules")).unwrap();
     std::fs::copy(bench.path("counter.wasm"), bench.path("modules/counter.wasm")).unwrap();

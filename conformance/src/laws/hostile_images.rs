@@ -44,6 +44,24 @@ pub(super) fn corruption(subject: &Subject) -> Held {
                 .at(how)
                 .at(format!("{}, bent state {case}", script.role))?;
         }
+        adopted(&disk, &script).at(script.role)?;
+        let sound = mount(&disk, image).at(script.role)?;
+        must!(sound.is_some(), "{}: after bent images the sound one is refused", script.role);
+    }
+    Ok(())
+}
+
+/// Foreign checkpoints that are none: refused, or taken for what they are.
+fn adopted(disk: &Arc<dyn Disk>, script: &Script) -> Held {
+    let mut rng = Rng::new(6, script.role);
+    for len in [0, 1, 4096, 65536, 65537, 1 << 20] {
+        let bytes: Vec<u8> = (0..len).map(|_| rng.byte()).collect();
+        unpanicked(|| match disk.adopt(&mut bytes.as_slice(), &ImageLimits::default()) {
+            Ok(image) => mount(disk, &image).map(drop),
+            Err(MountError::Host(error)) => not_a_bug(error),
+            Err(MountError::Refused(_)) => Ok(()),
+        })
+        .at(format!("a foreign checkpoint of {len} random bytes"))?;
     }
     Ok(())
 }

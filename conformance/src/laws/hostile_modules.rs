@@ -3,7 +3,8 @@
 use super::{
     Broken, Held,
     broken::{At, must},
-    player::{Player, panicked, play_all, try_run},
+    player::{Player, elsewhere, panicked, play_all, try_run},
+    receipt::same_entry,
     rng::Rng,
     script::{Script, Step, Subject},
 };
@@ -28,6 +29,7 @@ pub(super) fn refusal(subject: &Subject) -> Held {
     for (role, program) in subject.roles.all() {
         let Some(module) = program.program() else { continue };
         unknown(subject, module).at(role)?;
+        let before = subject.disk(module)?;
         for case in 0..CASES {
             let mut rng = Rng::new(case, role);
             let bytes = bent(&module.bytes, case, &mut rng);
@@ -35,6 +37,15 @@ pub(super) fn refusal(subject: &Subject) -> Held {
             unpanicked(|| read_and_run(subject, &bent))
                 .at(format!("{role}, bent module {case}"))?;
         }
+        // Whatever was read since, this one is what it was.
+        let after = subject.disk(module).at("after bent modules").at(role)?;
+        let step = subject.step(0, "go");
+        let [before, after] = [before, after].map(|disk| {
+            Ok::<_, Broken>((disk.id(), Player::new(&disk)?.play(&with_little(&step, BENT_FUEL))?))
+        });
+        let (before, after) = (before?, after?);
+        must!(before.0 == after.0, "{role}: after bent modules its disk has another id");
+        same_entry(&before.1, &after.1).at("after bent modules").at(role)?;
     }
     Ok(())
 }
@@ -83,13 +94,17 @@ pub(super) fn flip(bytes: &mut [u8], rng: &mut Rng) {
 }
 
 fn read_and_run(subject: &Subject, module: &Module) -> Held {
-    let [first, second] = [(); 2].map(|()| subject.reader.read(module, &NoArtifacts));
+    let first = subject.reader.read(module, &NoArtifacts);
+    let second = elsewhere(|| Ok(subject.reader.read(module, &NoArtifacts)))?;
     let disk = match (first, second) {
         (Ok(disk), Ok(again)) => {
             must!(
                 disk.blank().root() == again.blank().root(),
                 "read again, its blank state differs"
             );
+            must!(disk.id() == again.id(), "read again, it has another id");
+            let of = disk.blank().header().module;
+            must!(of == module.id, "the disk read of module {} is of module {of}", module.id);
             disk
         }
         (Err(ReadError::Refused(one)), Err(ReadError::Refused(other))) => {

@@ -46,7 +46,7 @@ fn output(subject: &Subject) -> Held {
         must!(least >= last, "{len} bytes of data need {least} bytes, fewer took {last}");
         must!(len < 200 || least > last, "{len} bytes of data need no more than fewer did");
         last = least;
-        around(&disk, &image, &echo, least).at(format!("{len} bytes of data"))?;
+        around(&disk, (&mut player, &image), &echo, least).at(format!("{len} bytes of data"))?;
     }
     Ok(())
 }
@@ -76,7 +76,12 @@ fn threshold(disk: &Arc<dyn Disk>, image: &Image, echo: &Step) -> Result<u64, Br
 }
 
 /// Just below the threshold it is too loud and leaves no mark; at it and above, nothing shows the limit.
-fn around(disk: &Arc<dyn Disk>, image: &Image, echo: &Step, least: u64) -> Held {
+fn around(
+    disk: &Arc<dyn Disk>,
+    (live, image): (&mut Player, &Image),
+    echo: &Step,
+    least: u64,
+) -> Held {
     let expected = Player::at(disk, image)?.play(echo)?;
     let mut warm = Player::at(disk, image)?;
     for bytes in (least.saturating_sub(3)..least).rev() {
@@ -93,7 +98,26 @@ fn around(disk: &Arc<dyn Disk>, image: &Image, echo: &Step, least: u64) -> Held 
         let found = Player::at(disk, image)?.play(&allowing(echo, bytes))?;
         same_entry(&expected, &found).at(format!("with {bytes} bytes of output"))?;
     }
+    for bytes in [least.saturating_sub(1), least] {
+        let step = allowing(echo, bytes);
+        let cold = Player::at(disk, image)?.play(&step)?;
+        // One of those was never an image.
+        for twins in [&mut *live, &mut warm] {
+            let twin = twins.freeze()?.thaw()?;
+            same_entry(&cold, &Player::on(disk, twin, image).play(&step)?).at("on a twin")?;
+        }
+        let dry = Player::at(disk, image)?.play(&step.dry())?;
+        same(&cold.receipt, &dry.receipt).at("as a dry-run")?;
+    }
     same_entry(&expected, &warm.play(echo)?).at("after faults")
+}
+
+/// Does `work` with some more of the stack in use: 16 KiB for each of `frames`.
+fn below<T>(frames: u32, work: &mut dyn FnMut() -> T) -> T {
+    let used = std::hint::black_box([0_u8; 16 << 10]);
+    let done = if frames == 0 { work() } else { below(frames - 1, work) };
+    std::hint::black_box(used);
+    done
 }
 
 /// A limit, and what trips it.
@@ -169,6 +193,12 @@ impl Climb<'_> {
         );
         let again = elsewhere(|| Player::at(disk, image)?.play(&stopped))?;
         same_entry(&first, &again).at("on another thread")?;
+        let lower = elsewhere(|| below(64, &mut || Player::at(disk, image)?.play(&stopped)))?;
+        same_entry(&first, &lower).at("further down on the host's stack")?;
+        let twin = warm.freeze()?.thaw()?;
+        same_entry(&first, &Player::on(disk, twin, image).play(&stopped)?).at("on a twin")?;
+        let dry = Player::at(disk, image)?.play(&stopped.dry())?;
+        same(&first.receipt, &dry.receipt).at("as a dry-run")?;
         if fault.is_some() {
             must!(first.root == image.root(), "it left a mark");
             for _ in 0..3 {

@@ -22,6 +22,7 @@ mod hostile_images;
 mod hostile_modules;
 mod limits;
 mod logs;
+mod messages;
 mod player;
 mod receipt;
 mod repeat;
@@ -65,7 +66,7 @@ struct Law {
     try_on: fn(&Subject) -> Held,
 }
 
-const LAWS: [Law; 15] = [
+const LAWS: [Law; 16] = [
     Law { name: "roles", says: "the programs do what their table says", try_on: repeat::roles },
     Law {
         name: "repeat",
@@ -107,6 +108,11 @@ const LAWS: [Law; 15] = [
         name: "limits",
         says: "memory, depth and output trip at the limit, not near it",
         try_on: limits::limits,
+    },
+    Law {
+        name: "messages",
+        says: "whatever a message holds, it has a verdict, twice the same; never a panic",
+        try_on: messages::messages,
     },
     Law {
         name: "refusal",

@@ -7,9 +7,13 @@ use super::{
     script::Step,
 };
 use drivebay_disk::{
-    Call, Disk, Drive, Frozen, Host, HostFailure, Image, ImageLimits, Meter, Mode, Ran, Reply, Root,
+    Call, Disk, Drive, Frozen, Host, HostFailure, Image, ImageLimits, Meter, Mode, Output, Ran,
+    Reply, Root,
 };
-use std::{sync::Arc, thread};
+use std::{
+    sync::{Arc, OnceLock},
+    thread,
+};
 
 /// Bytes of stack of every thread that runs a guest.
 pub(super) const STACK_BYTES: usize = 64 << 20;
@@ -124,8 +128,54 @@ pub(super) fn try_run(
     };
     let (drive, verdict, reply, meter) = taken_apart(ran, &step.call)?;
     must!(meter.fuel <= step.limits.fuel, "it used {} fuel of {}", meter.fuel, step.limits.fuel);
+    bounded(&verdict, &reply, step.limits.output_bytes)?;
     let reply = Reply { printed: Vec::new(), ..reply };
     Ok(Ok((drive, Receipt { verdict, reply, meter, reads: witness.reads() })))
+}
+
+/// Reply, payload and printed text are bounded together, however the run ended; and none of them tells of the
+/// machine that it ran on.
+fn bounded(verdict: &Verdict, reply: &Reply, limit: u32) -> Result<(), Broken> {
+    let said = said(verdict, reply);
+    let bytes: usize = said.iter().map(|part| part.len()).sum();
+    must!(bytes as u64 <= u64::from(limit), "{bytes} bytes are said, over the limit of {limit}");
+    for word in own_words() {
+        let tells = |part: &&&[u8]| part.windows(word.len()).any(|bytes| bytes == word.as_bytes());
+        let found = said.iter().find(tells).map(|part| String::from_utf8_lossy(part));
+        must!(found.is_none(), "what it says tells of this machine ({word}): {found:?}");
+    }
+    Ok(())
+}
+
+/// All bytes of it.
+fn said<'a>(verdict: &'a Verdict, reply: &'a Reply) -> Vec<&'a [u8]> {
+    let Reply { output, messages, spawns, assignments, patches, error, printed } = reply;
+    let sent = messages.iter().chain(spawns).map(|sent| &sent.json);
+    let sent = sent.chain(assignments.iter().map(|sent| &sent.json));
+    let sent = sent.chain(patches.iter().map(|patch| &patch.json)).chain(error);
+    let mut said: Vec<&[u8]> = sent.map(|json| json.as_str().as_bytes()).collect();
+    said.extend(printed.iter().map(|line| line.as_bytes()));
+    said.push(match output {
+        Output::Absent => b"",
+        Output::Json(json) => json.as_str().as_bytes(),
+        Output::Text(text) => text.as_bytes(),
+        Output::Raw(bytes) => bytes,
+    });
+    if let Verdict::Faulted(_, payload) = verdict {
+        said.push(payload);
+    }
+    said
+}
+
+/// What no guest can know: where this program is, and the lines of its source.
+fn own_words() -> &'static [String] {
+    static WORDS: OnceLock<Vec<String>> = OnceLock::new();
+    WORDS.get_or_init(|| {
+        let places = [std::env::current_dir(), std::env::current_exe()];
+        let places = places.into_iter().flatten().map(|place| place.to_string_lossy().into_owned());
+        let long = places.filter(|place| place.len() > 8);
+        long.chain([".rs:".to_owned()]).collect()
+    })
 }
 
 type Parts = (Option<Box<dyn Drive>>, Verdict, Reply, Meter);

@@ -5,17 +5,23 @@ use super::{
     broken::{At, must},
     player::{Player, elsewhere, join, play_all, run, spawn},
     receipt::{Entry, same, same_entry},
+    rng::Rng,
     roles::{ABSENT, EMPTY, FAULT, GO, KNOWN, SPIN},
-    script::{Script, Step, Subject},
+    script::{Script, Step, Subject, host},
 };
-use drivebay_disk::{Disk, FaultCode, Resource, testing::MapHost};
-use std::{sync::Arc, thread};
+use drivebay_disk::{Data, Disk, FaultCode, Host, HostError, Resource, testing::MapHost};
+use std::{ops::Range, sync::Arc, thread, time::Duration};
 
 /// A law about programs that do nothing holds for everything. So the programs are looked at first.
 pub(super) fn roles(subject: &Subject) -> Held {
     for script in subject.scripts() {
         let entries = subject.disk(&script.module).and_then(|disk| play_all(&disk, &script.steps));
         let entries = entries.at(script.role)?;
+        // Nobody played it before, so this is where a first time would show.
+        let again = subject
+            .disk(&script.module)
+            .and_then(|disk| Player::new(&disk)?.follow(&script.steps, &entries));
+        again.at("the second time").at(script.role)?;
         for (step, entry) in script.steps.iter().zip(&entries) {
             ended_as_told(script.role, step, entry).at(step).at(script.role)?;
         }
@@ -98,13 +104,93 @@ fn peek(subject: &Subject) -> Held {
 
 /// Same calls, same receipts: whoever reads, wherever it runs, whatever else does.
 pub(super) fn repeat(subject: &Subject) -> Held {
+    let mut all = Vec::new();
     for script in subject.scripts() {
-        repeated(subject, &script).at(script.role)?;
+        all.push((repeated(subject, &script).at(script.role)?, script));
+    }
+    in_turn(subject, &all).at("all programs in turn")?;
+    told_slowly(subject).at("peek, by a slow host")?;
+    long(subject).at("counter, a long life")?;
+    // Whoever looks at a clock of seconds sees another one now.
+    thread::sleep(Duration::from_millis(1100));
+    for (expected, script) in &all {
+        let disk = subject.disk(&script.module)?;
+        Player::new(&disk)?.follow(&script.steps, expected).at("later").at(script.role)?;
     }
     Ok(())
 }
 
-fn repeated(subject: &Subject, script: &Script) -> Held {
+/// One call of each program, then the next of each; and two drives of each disk, one of them behind.
+fn in_turn(subject: &Subject, all: &[(Vec<Entry>, Script)]) -> Held {
+    let mut players = Vec::new();
+    for (expected, script) in all {
+        let disk = subject.disk(&script.module)?;
+        let ids: Vec<_> = players.iter().map(|(_, _, _, id)| *id).collect();
+        must!(!ids.contains(&disk.id()), "{}: its disk has the id of another", script.role);
+        must!(disk.format().name == script.module.format, "{}: another format", script.role);
+        players.push((Player::new(&disk)?, Player::new(&disk)?, (expected, script), disk.id()));
+    }
+    let longest = all.iter().map(|(expected, _)| expected.len()).max().unwrap_or(0);
+    for at in 0..longest + LAG {
+        for (ahead, behind, (expected, script), _) in &mut players {
+            for (player, at) in [(ahead, Some(at)), (behind, at.checked_sub(LAG))] {
+                let Some((step, entry)) =
+                    at.and_then(|at| script.steps.get(at).zip(expected.get(at)))
+                else {
+                    continue;
+                };
+                let found = player.play(step).at(step).at(script.role)?;
+                same_entry(entry, &found).at(step).at(script.role)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How long an answer of the host took is no part of a result.
+fn told_slowly(subject: &Subject) -> Held {
+    let Some(script) = subject.script("peek") else { return Ok(()) };
+    let disk = subject.disk(&script.module)?;
+    let expected = play_all(&disk, &script.steps)?;
+    let slow: Arc<dyn Host> = Arc::new(Slow(host()));
+    let steps: Vec<_> = script.steps.iter().map(|step| step.with_host(slow.clone())).collect();
+    Player::new(&disk)?.follow(&steps, &expected)
+}
+
+/// A host that takes its time.
+struct Slow(MapHost);
+
+impl Host for Slow {
+    fn read(&self, what: &Resource, range: Range<u64>) -> Result<Option<Data>, HostError> {
+        thread::sleep(Duration::from_millis(150));
+        self.0.read(what, range)
+    }
+    fn log(&self, _line: &str) {}
+}
+
+/// Some hundred calls: never looked at, looked at each time, and sent to itself now and then.
+fn long(subject: &Subject) -> Held {
+    let disk = subject.disk(&subject.roles.counter)?;
+    let steps: Vec<Step> = (0..LONG).map(|nonce| subject.step(nonce, GO)).collect();
+    let expected = play_all(&disk, &steps)?;
+    unobserved(&disk, &steps, &expected).at("not frozen between calls")?;
+    let (mut player, mut rng) = (Player::new(&disk)?, Rng::new(5, "long"));
+    for (step, expected) in steps.iter().zip(&expected) {
+        if rng.once_in(2) {
+            player = player.moved(&disk).at(step)?;
+        }
+        must!(player.root() != expected.root, "{step}: it counted, and its root is the one before");
+        same_entry(expected, &player.play(step).at(step)?).at(step).at("evicted now and then")?;
+    }
+    Ok(())
+}
+
+/// How far one drive is behind the other.
+const LAG: usize = 2;
+/// Calls of a long life.
+const LONG: u64 = 300;
+
+fn repeated(subject: &Subject, script: &Script) -> Result<Vec<Entry>, Broken> {
     let disk = subject.disk(&script.module)?;
     let expected = play_all(&disk, &script.steps)?;
     must!(
@@ -117,7 +203,48 @@ fn repeated(subject: &Subject, script: &Script) -> Held {
         .at("read again, on another thread")?;
     from_thread_to_thread(&disk, &script.steps, &expected).at("each call on another thread")?;
     side_by_side(&disk, script, &expected).at("four drives at a time")?;
-    unobserved(&disk, &script.steps, &expected).at("not frozen between calls")
+    unobserved(&disk, &script.steps, &expected).at("not frozen between calls")?;
+    observed(&disk, &script.steps, &expected).at("looked at between calls")?;
+    stirred(&disk, script, &expected).at("on a heap that was stirred")?;
+    let ticks: Vec<_> = script.steps.iter().map(Step::tick).collect();
+    Player::new(&disk)?.follow(&ticks, &expected).at("as cron ticks")?;
+    Ok(expected)
+}
+
+/// Before each call much is taken from the heap and given back in another order: whoever goes by addresses goes
+/// another way.
+fn stirred(disk: &Arc<dyn Disk>, script: &Script, expected: &[Entry]) -> Held {
+    let (mut player, mut rng) = (Player::new(disk)?, Rng::new(8, script.role));
+    let mut taken: Vec<Vec<u8>> = Vec::new();
+    for (step, expected) in script.steps.iter().zip(expected) {
+        taken.extend((0..4000).map(|_| Vec::with_capacity(1 + rng.place(600))));
+        for _ in 0..2000 {
+            taken.swap_remove(rng.place(taken.len()));
+        }
+        std::hint::black_box(&taken);
+        same_entry(expected, &player.play(step).at(step)?).at(step)?;
+    }
+    Ok(())
+}
+
+/// Somebody asks for its size, and freezes it more than once, some of which are kept.
+fn observed(disk: &Arc<dyn Disk>, steps: &[Step], expected: &[Entry]) -> Held {
+    let (mut player, mut kept) = (Player::new(disk)?, Vec::new());
+    for (at, (step, expected)) in steps.iter().zip(expected).enumerate() {
+        let mut drive = player.take()?;
+        for _ in 0..=at % 3 {
+            let frozen = drive.freeze()?;
+            let _ = (drive.resident_bytes(), frozen.held_bytes());
+            kept.push(frozen);
+        }
+        let image = player.image().clone();
+        player = Player::on(disk, drive, &image);
+        same_entry(expected, &player.play(step).at(step)?).at(step)?;
+        if at % 2 == 0 {
+            kept.remove(0);
+        }
+    }
+    Ok(())
 }
 
 fn from_thread_to_thread(disk: &Arc<dyn Disk>, steps: &[Step], expected: &[Entry]) -> Held {

@@ -23,6 +23,16 @@ impl Step {
         Self { limits: Limits { fuel, ..self.limits }, ..self.clone() }
     }
 
+    /// The same call with less fuel, if it had more.
+    pub(super) fn with_fuel_at_most(&self, most: u64) -> Self {
+        self.with_fuel(Fuel(most.min(self.limits.fuel.0)))
+    }
+
+    /// Another call under the same limits.
+    pub(super) fn calling(&self, call: Arc<Call>) -> Self {
+        Self { call, ..self.clone() }
+    }
+
     pub(super) fn with_limits(&self, limits: Limits) -> Self {
         Self { limits, ..self.clone() }
     }
@@ -33,8 +43,16 @@ impl Step {
 
     /// The same call as a dry-run; nothing else about it differs.
     pub(super) fn dry(&self) -> Self {
-        let call = Call { mode: Mode::DryRun, ..(*self.call).clone() };
-        Self { call: Arc::new(call), ..self.clone() }
+        self.in_mode(Mode::DryRun)
+    }
+
+    /// The same call as a tick; nothing else about it differs.
+    pub(super) fn tick(&self) -> Self {
+        self.in_mode(Mode::Cron)
+    }
+
+    fn in_mode(&self, mode: Mode) -> Self {
+        self.calling(Arc::new(Call { mode, ..(*self.call).clone() }))
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     Broken, Held,
     broken::{At, must},
     player::{Player, play_all},
-    receipt::{Entry, same_entry},
+    receipt::{Entry, same, same_entry},
     rng::Rng,
     roles::{ASK, GO, SPIN},
     script::{Script, Step, Subject},
@@ -30,10 +30,26 @@ fn exact(subject: &Subject, script: &Script) -> Held {
         let mut at_exactly = Player::at(&disk, &image)?;
         let found = at_exactly.play(&step.with_fuel(cost)).at(step)?;
         same_entry(expected, &found).at(step).at("with exactly its fuel")?;
+        let twin = player.freeze()?.thaw()?;
+        let found = Player::on(&disk, twin, &image).play(&step.with_fuel(cost)).at(step)?;
+        same_entry(expected, &found).at(step).at("with exactly its fuel, on a twin")?;
+        let dry = Player::at(&disk, &image)?.play(&step.with_fuel(cost).dry()).at(step)?;
+        same(&expected.receipt, &dry.receipt).at(step).at("with exactly its fuel, as a dry-run")?;
+        if expected.receipt.fault() != Some(FaultCode::OutOfFuel) {
+            for fuel in [cost.0 + 1, cost.0.saturating_mul(2), 1 << 40] {
+                let found = Player::at(&disk, &image)?.play(&step.with_fuel(Fuel(fuel)))?;
+                same_entry(expected, &found).at(step).at(format!("with {fuel} fuel"))?;
+            }
+        }
         let less =
             [cost.0.checked_sub(1), Some(0), Some(rng.below(cost.0)), Some(rng.below(cost.0))];
         for fuel in less.into_iter().flatten().filter(|fuel| *fuel < cost.0) {
             starved(&disk, &image, &step.with_fuel(Fuel(fuel)))?;
+            starved(&disk, &image, &step.with_fuel(Fuel(fuel)).dry())?;
+            // The same on a drive that never was an image.
+            let (short, twin) = (step.with_fuel(Fuel(fuel)), player.freeze()?.thaw()?);
+            let entry = Player::on(&disk, twin, &image).play(&short).at(&short)?;
+            out_of_fuel(&short, &entry).at(&short).at("on a twin")?;
         }
         player.play(step)?;
     }

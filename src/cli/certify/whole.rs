@@ -45,7 +45,7 @@ pub(crate) struct Whole {
     report: Option<PathBuf>,
     /// Print the report as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Whole {

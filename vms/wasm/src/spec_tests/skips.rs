@@ -129,3 +129,12 @@ const MOVED: &str =
 /// The same, where every NaN is held to the one canonical pattern.
 pub(super) const CANONICAL_LINES: &[(&str, &[usize], &str)] =
     &[("simd/simd_f64x2_arith.wast", &[5297], MOVED)];
+
+/// Of finite-wasm's scripts, which are of an earlier version of the specification.
+pub(super) const FINITE_WASM: &[(&str, &[usize], &str)] = &[
+    ("binary-leb128.wast", &[217, 225, 404, 461], WIDE),
+    ("binary.wast", &[222, 474, 482, 539], WIDE),
+];
+
+/// The same, through the rewriter.
+pub(super) const FINITE_WASM_REWRITTEN: &[(&str, &[usize], &str)] = &[];
