@@ -65,7 +65,7 @@ impl LuaDisk {
     /// A drive in the state of `image`.
     pub(crate) fn drive(self: Arc<Self>, image: &Image) -> Result<LuaDrive, MountError> {
         let world = self.world_of(image)?;
-        Ok(LuaDrive::new(self, world, image.clone()))
+        Ok(LuaDrive::new(self, world))
     }
 }
 

@@ -3,52 +3,38 @@
 use crate::decode::{self, Answer};
 use crate::disk::{LuaDisk, own};
 use crate::host::Asked;
-use crate::raw::{End, Input, Played, Said, World};
+use crate::raw::{End, Held, Input, Played, Said, World};
 use crate::source;
 use drivebay_disk::json::{Json, Value};
 use drivebay_disk::{
     Call, Drive, Fault, FaultCode, Frozen, Fuel, Host, HostError, HostFailure, Image, Limits,
     Meter, Mode, Ran, Reply, Tag, bug,
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// A drive of a Lua module.
 pub(crate) struct LuaDrive {
     disk: Arc<LuaDisk>,
-    live: Arc<Mutex<Live>>,
+    world: Option<World>,
+    /// The module was booted in the world, and that was committed.
+    booted: bool,
     /// The state at the last freeze, if somebody still holds it.
     frozen: Weak<LuaFrozen>,
 }
 
-/// A world, and whether the module was booted in it.
-struct Live {
-    world: Option<World>,
-    booted: bool,
-}
-
 impl LuaDrive {
-    pub(crate) fn new(disk: Arc<LuaDisk>, world: Option<World>, _image: Image) -> Self {
+    pub(crate) fn new(disk: Arc<LuaDisk>, world: Option<World>) -> Self {
         let booted = world.is_some();
-        let live = Arc::new(Mutex::new(Live { world, booted }));
-        Self { disk, live, frozen: Weak::new() }
-    }
-
-    /// What was frozen and not yet written is written before the world moves on.
-    fn shield(&mut self) -> Result<(), HostError> {
-        match std::mem::take(&mut self.frozen).upgrade() {
-            Some(frozen) => frozen.image().map(drop),
-            None => Ok(()),
-        }
+        Self { disk, world, booted, frozen: Weak::new() }
     }
 
     fn evaluate(
-        &self,
+        &mut self,
         call: &Call,
         limits: &Limits,
         host: Arc<dyn Host>,
     ) -> Result<Ended, HostError> {
-        let live = &mut *lock(&self.live);
-        let world = match &mut live.world {
+        let world = match &mut self.world {
             Some(world) => world,
             none => none.insert(World::new()?),
         };
@@ -62,73 +48,74 @@ impl LuaDrive {
             depth: limits.depth,
             seed: u64::from_le_bytes(seed),
             time_ms: call.timestamp_ms,
-            files: (!live.booted).then_some(self.disk.files.as_slice()),
+            files: (!self.booted).then_some(self.disk.files.as_slice()),
             message: &call.json.message,
             env: &call.json.env,
             data: call.message.data.as_deref(),
             from: sender(call),
         };
         let played = world.play(&input, &mut asked);
-        let ended = played.and_then(|played| self.ended(played, asked, limits));
+        let ended = played.and_then(|played| ended(&self.disk, played, asked, limits));
         let good = matches!(&ended, Ok(Ended { fault: None, .. }));
         if good && call.mode != Mode::DryRun {
             world.commit();
-            live.booted = true;
+            self.booted = true;
         } else {
             world.roll_back();
         }
         ended
     }
+}
 
-    fn ended(&self, played: Played, mut asked: Asked, limits: &Limits) -> Result<Ended, HostError> {
-        let Played { end, said, fuel } = played;
-        let length = match &said {
-            Said::Nothing => 0,
-            Said::Text(bytes) | Said::Json(bytes) => bytes.len() as u64,
-        };
-        let (mut reply, mut fault) = match end {
-            End::Done => answer(said),
-            End::Raised => self.raised(said),
-            End::HostFailed => {
-                let silent = || bug!("the host failed without an error");
-                return Err(asked.error.take().unwrap_or_else(silent));
-            }
-            End::Exhausted => return Err(HostError::Exhausted { what: "memory" }),
-            other => {
-                (Reply::default(), Some(Fault::new(code(other), self.note(other, said, limits))))
-            }
-        };
-        // An answer that is too long is none; why a run failed is worth more than how long it said so.
-        let loud = length > asked.room && matches!(end, End::Done | End::Raised);
-        if loud {
-            let note = format!("it said more than {} bytes", limits.output_bytes);
-            (reply, fault) = (Reply::default(), Some(Fault::new(FaultCode::TooLoud, note)));
+fn ended(
+    disk: &LuaDisk,
+    played: Played,
+    mut asked: Asked,
+    limits: &Limits,
+) -> Result<Ended, HostError> {
+    let Played { end, said, fuel } = played;
+    let length = match &said {
+        Said::Nothing => 0,
+        Said::Text(bytes) | Said::Json(bytes) => bytes.len() as u64,
+    };
+    let (mut reply, mut fault) = match end {
+        End::Done => answer(said),
+        End::Raised => raised(disk, said),
+        End::HostFailed => {
+            let silent = || bug!("the host failed without an error");
+            return Err(asked.error.take().unwrap_or_else(silent));
         }
-        reply.printed = asked.printed;
-        let fuel = if end == End::OutOfFuel { limits.fuel } else { Fuel(fuel) };
-        Ok(Ended { reply, fault, meter: Meter { fuel, gas: None } })
+        End::Exhausted => return Err(HostError::Exhausted { what: "memory" }),
+        other => (Reply::default(), Some(Fault::new(code(other), note(disk, other, said, limits)))),
+    };
+    // An answer that is too long is none; why a run failed is worth more than how long it said so.
+    let loud = length > asked.room && matches!(end, End::Done | End::Raised);
+    if loud {
+        let note = format!("it said more than {} bytes", limits.output_bytes);
+        (reply, fault) = (Reply::default(), Some(Fault::new(FaultCode::TooLoud, note)));
     }
+    reply.printed = asked.printed;
+    let fuel = if end == End::OutOfFuel { limits.fuel } else { Fuel(fuel) };
+    Ok(Ended { reply, fault, meter: Meter { fuel, gas: None } })
+}
 
-    fn raised(&self, said: Said) -> Answer {
-        let (Said::Text(bytes) | Said::Json(bytes)) = said else {
-            return decode::raised(Reply::default(), Json::from(Value::Null), "an error".into());
-        };
-        let text = String::from_utf8_lossy(&bytes);
-        let note = source::with_line(&self.disk.files, &text);
-        decode::raised(Reply::default(), Json::from(Value::from(&*text)), note)
-    }
+fn raised(disk: &LuaDisk, said: Said) -> Answer {
+    let (Said::Text(bytes) | Said::Json(bytes)) = said else {
+        return decode::raised(Reply::default(), Json::from(Value::Null), "an error".into());
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let note = source::with_line(&disk.files, &text);
+    decode::raised(Reply::default(), Json::from(Value::from(&*text)), note)
+}
 
-    fn note(&self, end: End, said: Said, limits: &Limits) -> String {
-        match (end, said) {
-            (End::OutOfFuel, _) => format!("it used all of its {} fuel", limits.fuel),
-            (End::OutOfMemory, _) => format!("it kept more than {} bytes", limits.memory_bytes),
-            (End::TooDeep, _) => format!("a stack of more than {} slots", limits.depth),
-            (End::TooLoud, _) => format!("it printed more than {} bytes", limits.output_bytes),
-            (_, Said::Text(bytes)) => {
-                source::with_line(&self.disk.files, &String::from_utf8_lossy(&bytes))
-            }
-            _ => "no reason was given".into(),
-        }
+fn note(disk: &LuaDisk, end: End, said: Said, limits: &Limits) -> String {
+    match (end, said) {
+        (End::OutOfFuel, _) => format!("it used all of its {} fuel", limits.fuel),
+        (End::OutOfMemory, _) => format!("it kept more than {} bytes", limits.memory_bytes),
+        (End::TooDeep, _) => format!("a stack of more than {} slots", limits.depth),
+        (End::TooLoud, _) => format!("it printed more than {} bytes", limits.output_bytes),
+        (_, Said::Text(bytes)) => source::with_line(&disk.files, &String::from_utf8_lossy(&bytes)),
+        _ => "no reason was given".into(),
     }
 }
 
@@ -169,10 +156,6 @@ fn sender(call: &Call) -> &str {
     if trusted { &message.from } else { &message.owner }
 }
 
-fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
-    live.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Drive for LuaDrive {
     fn run(
         mut self: Box<Self>,
@@ -180,9 +163,7 @@ impl Drive for LuaDrive {
         limits: &Limits,
         host: Arc<dyn Host>,
     ) -> Result<Ran, HostFailure> {
-        if let Err(error) = self.shield() {
-            return Err(HostFailure { error, drive: Some(self) });
-        }
+        self.frozen = Weak::new();
         let Ended { reply, fault, meter } = match self.evaluate(&call, limits, host) {
             Ok(ended) => ended,
             Err(error) => return Err(HostFailure { error, drive: Some(self) }),
@@ -198,25 +179,26 @@ impl Drive for LuaDrive {
         if let Some(frozen) = self.frozen.upgrade() {
             return Ok(frozen);
         }
-        let frozen = Arc::new(LuaFrozen {
-            disk: Arc::clone(&self.disk),
-            live: Arc::clone(&self.live),
-            image: Mutex::new(None),
-        });
+        let held = match &self.world {
+            Some(world) if self.booted => Some(world.hold()?),
+            _ => None,
+        };
+        let frozen =
+            Arc::new(LuaFrozen { disk: Arc::clone(&self.disk), held, image: OnceLock::new() });
         self.frozen = Arc::downgrade(&frozen);
         Ok(frozen)
     }
 
     fn resident_bytes(&self) -> u64 {
-        lock(&self.live).world.as_ref().map_or(0, World::resident_bytes)
+        self.world.as_ref().map_or(0, World::resident_bytes)
     }
 }
 
-/// A state at rest: the world that is in it, until that moves on; from then on its image.
+/// A state at rest: what is held of a world, or nothing, before the first call.
 struct LuaFrozen {
     disk: Arc<LuaDisk>,
-    live: Arc<Mutex<Live>>,
-    image: Mutex<Option<Image>>,
+    held: Option<Held>,
+    image: OnceLock<Image>,
 }
 
 impl Frozen for LuaFrozen {
@@ -226,19 +208,17 @@ impl Frozen for LuaFrozen {
     }
 
     fn image(&self) -> Result<Image, HostError> {
-        let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(image) = &*image {
+        if let Some(image) = self.image.get() {
             return Ok(image.clone());
         }
-        let live = &mut *lock(&self.live);
-        let written = match &mut live.world {
-            Some(world) if live.booted => self.disk.image(&world.encode()?),
-            _ => drivebay_disk::Disk::blank(&*self.disk).clone(),
+        let written = match &self.held {
+            Some(held) => self.disk.image(&held.encode()?),
+            None => drivebay_disk::Disk::blank(&*self.disk).clone(),
         };
-        Ok(image.insert(written).clone())
+        Ok(self.image.get_or_init(|| written).clone())
     }
 
     fn held_bytes(&self) -> u64 {
-        lock(&self.live).world.as_ref().map_or(0, World::resident_bytes)
+        self.held.as_ref().map_or(0, Held::bytes)
     }
 }

@@ -15,26 +15,155 @@ use drivebay_lua_sys as sys;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
 use std::slice;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 /// Addresses of one world. Only what is used becomes memory.
 const SPAN: usize = 16 << 30;
 /// Stack that nested calls of C may need: 200 of them, the largest of 10 KiB.
 const STACK: usize = 4 << 20;
 
-/// A live world and the state it was last committed in.
+/// A live world.
 pub(crate) struct World {
-    arena: *mut sys::Arena,
+    memory: Arc<Memory>,
     state: *mut sys::State,
 }
 
-// SAFETY: the arena and all in it belong to this value alone, and hold nothing that is bound to a thread.
+// SAFETY: the live half of the memory belongs to this value alone, and holds nothing that is bound to a thread.
 unsafe impl Send for World {}
 
 impl Drop for World {
     fn drop(&mut self) {
+        let _books = self.memory.books();
+        // SAFETY: the live half is used through this value alone; the copy stays.
+        unsafe { sys::dbay_arenaleave(self.memory.arena) }
+    }
+}
+
+/// A world's memory: the live half, which is the world's own, and a copy of what was last committed.
+struct Memory {
+    arena: *mut sys::Arena,
+    /// Locked by whoever reads or writes the copy or the layers.
+    books: Mutex<Books>,
+}
+
+/// States that somebody holds on to, in the order of their commits.
+#[derive(Default)]
+struct Books {
+    held: Vec<(Weak<()>, Layer)>,
+}
+
+/// What the copy was, where it was written over since.
+struct Layer(*mut sys::Layer);
+
+// SAFETY: a plain heap object that is used under the lock of its books.
+unsafe impl Send for Layer {}
+
+impl Drop for Layer {
+    fn drop(&mut self) {
+        // SAFETY: made by `dbay_layernew`, given back once.
+        unsafe { sys::dbay_layerfree(self.0) }
+    }
+}
+
+// SAFETY: a `World` alone touches the live half and the tracking; all else happens under `books`.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
         // SAFETY: made by `dbay_arenanew`, given back once. The state lies in it, and goes with it.
         unsafe { sys::dbay_arenafree(self.arena) }
+    }
+}
+
+impl Memory {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Books {
+    /// States that nobody holds any more leave what they kept to the one before them.
+    fn prune(&mut self) {
+        for at in (0..self.held.len()).rev() {
+            if self.held.get(at).is_some_and(|(holder, _)| holder.strong_count() > 0) {
+                continue;
+            }
+            let (_, layer) = self.held.remove(at);
+            if let Some((_, before)) = at.checked_sub(1).and_then(|at| self.held.get(at)) {
+                // SAFETY: both are live, and the lock is held.
+                unsafe { sys::dbay_layermerge(before.0, layer.0) }
+            }
+        }
+    }
+}
+
+/// A committed state that somebody holds on to, whatever its world does next.
+pub(crate) struct Held {
+    memory: Arc<Memory>,
+    state: *mut sys::State,
+    holder: Arc<()>,
+}
+
+// SAFETY: `state` is used as an address only; the memory is behind its lock.
+unsafe impl Send for Held {}
+// SAFETY: as above.
+unsafe impl Sync for Held {}
+
+impl Held {
+    fn layers(&self, books: &Books) -> Vec<*mut sys::Layer> {
+        let mine = |(holder, _): &(Weak<()>, Layer)| holder.as_ptr() == Arc::as_ptr(&self.holder);
+        let from = books.held.iter().position(mine).unwrap_or(books.held.len());
+        books.held.iter().skip(from).map(|(_, layer)| layer.0).collect()
+    }
+
+    /// The state as bytes. The world may run meanwhile, but does not commit while the copy is read.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, HostError> {
+        let books = self.memory.books();
+        let layers = self.layers(&books);
+        // SAFETY: the layers are live, and the lock is held.
+        let untouched = layers.iter().all(|layer| unsafe { sys::dbay_layerbytes(*layer) } == 0);
+        if untouched {
+            // SAFETY: only addresses are computed.
+            let off = unsafe { sys::dbay_copyoff(self.memory.arena) };
+            return encode(self.state, off);
+        }
+        let mut view = sys::View { bytes: ptr::null_mut(), len: 0, off: 0 };
+        // SAFETY: the layers are live and in order, and the lock is held.
+        let made = unsafe {
+            sys::dbay_viewnew(self.memory.arena, layers.as_ptr(), layers.len(), &raw mut view)
+        };
+        drop(books);
+        if made == 0 {
+            return Err(HostError::Exhausted { what: "memory" });
+        }
+        let bytes = encode(self.state, view.off);
+        // SAFETY: made above, given back once.
+        unsafe { sys::dbay_viewfree(&raw mut view) };
+        bytes
+    }
+
+    /// Bytes that are kept for this state alone.
+    pub(crate) fn bytes(&self) -> u64 {
+        let books = self.memory.books();
+        let first = self.layers(&books).first().copied();
+        // SAFETY: the layer is live, and the lock is held.
+        first.map_or(0, |layer| unsafe { sys::dbay_layerbytes(layer) } as u64)
+    }
+}
+
+/// A world's bytes, read `off` away from its addresses. Nobody may write there meanwhile.
+fn encode(state: *mut sys::State, off: isize) -> Result<Vec<u8>, HostError> {
+    let (mut out, mut len, mut why) = (ptr::null_mut(), 0, ptr::null());
+    // SAFETY: a world at rest lies there whole; the three are written by the call.
+    let status = on_stack(|| unsafe {
+        sys::dbay_encode(state, off, &raw mut out, &raw mut len, &raw mut why)
+    });
+    match status {
+        0 => Ok(taken(out.cast(), len)),
+        2 => Err(HostError::Exhausted { what: "memory" }),
+        _ => Err(bug!("the world holds {}", text(why))),
     }
 }
 
@@ -101,7 +230,8 @@ impl World {
         if arena.is_null() {
             return Err(HostError::Exhausted { what: "addresses" });
         }
-        let mut world = Self { arena, state: ptr::null_mut() };
+        let memory = Arc::new(Memory { arena, books: Mutex::default() });
+        let mut world = Self { memory, state: ptr::null_mut() };
         // SAFETY: the arena is fresh, and stays where it is for as long as the state does.
         world.state = unsafe { sys::dbay_newstate(sys::dbay_arenaud(arena)) };
         if world.state.is_null() {
@@ -136,34 +266,43 @@ impl World {
 
     /// What is there now is what [`World::roll_back`] goes back to.
     pub(crate) fn commit(&mut self) {
-        // SAFETY: nothing runs in the arena, since `self` is borrowed alone.
-        unsafe { sys::dbay_commit(self.arena) }
+        let mut books = self.memory.books();
+        books.prune();
+        let newest = books.held.last().map_or(ptr::null_mut(), |(_, layer)| layer.0);
+        // SAFETY: nothing runs in the arena, since `self` is borrowed alone; the lock is held.
+        unsafe { sys::dbay_commit(self.memory.arena, newest) }
     }
 
     /// Back to the last commit.
     pub(crate) fn roll_back(&mut self) {
-        // SAFETY: as above; the state's own address is part of what it goes back to.
-        unsafe { sys::dbay_rollback(self.arena) }
+        // SAFETY: as above; the copy is only read. The state's own address is part of what it goes back to.
+        unsafe { sys::dbay_rollback(self.memory.arena) }
     }
 
-    /// The world as bytes: equal for equal worlds.
-    pub(crate) fn encode(&mut self) -> Result<Vec<u8>, HostError> {
-        let (mut out, mut len, mut why) = (ptr::null_mut(), 0, ptr::null());
-        // SAFETY: the world is at rest; the three are written by the call.
-        let status = on_stack(|| unsafe {
-            sys::dbay_encode(self.state, &raw mut out, &raw mut len, &raw mut why)
-        });
-        match status {
-            0 => Ok(taken(out.cast(), len)),
-            2 => Err(HostError::Exhausted { what: "memory" }),
-            _ => Err(bug!("the world holds {}", text(why))),
+    /// The last committed state, kept from what comes next: that costs what is written then.
+    pub(crate) fn hold(&self) -> Result<Held, HostError> {
+        let holder = Arc::new(());
+        let mut books = self.memory.books();
+        books.prune();
+        // SAFETY: the lock is held, so nothing is committed meanwhile.
+        let layer = unsafe { sys::dbay_layernew(self.memory.arena) };
+        if layer.is_null() {
+            return Err(HostError::Exhausted { what: "memory" });
         }
+        books.held.push((Arc::downgrade(&holder), Layer(layer)));
+        drop(books);
+        Ok(Held { memory: Arc::clone(&self.memory), state: self.state, holder })
+    }
+
+    /// The world as it is now, as bytes: equal for equal worlds.
+    fn encode(&mut self) -> Result<Vec<u8>, HostError> {
+        encode(self.state, 0)
     }
 
     /// Bytes of memory held: live, and the copy beside it.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        // SAFETY: only reads the arena's head.
-        2 * unsafe { sys::dbay_arenaused(self.arena) } as u64
+        // SAFETY: only reads the arena's head, which is this world's.
+        2 * unsafe { sys::dbay_arenaused(self.memory.arena) } as u64
     }
 
     /// Runs one call. After any end but [`End::Done`] the world must be rolled back.

@@ -208,7 +208,7 @@ void dbay_play (lua_State *L, const dbay_input *in, dbay_run *run, dbay_output *
 uint64_t dbay_live (lua_State *L) {
   Walk w;
   size_t live;
-  dbay_walk(&w, L, NULL);
+  dbay_walk(&w, L, NULL, 0);
   live = w.live;
   dbay_walkfree(&w);
   return live;

@@ -1,9 +1,12 @@
 /* Memory of one world: a span of addresses, a deterministic allocator in it, and beside it a copy of the
 ** last committed state. Committing and going back cost the pages that were written, where the kernel lists
-** them (Linux 6.7: userfaultfd with asynchronous write protection, PAGEMAP_SCAN); elsewhere all is copied. */
+** them (Linux 6.7: userfaultfd with asynchronous write protection, PAGEMAP_SCAN); elsewhere all is copied.
+** A state that somebody holds on to has a layer: what the copy was, page by page, before it was written
+** over. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +33,17 @@ typedef struct dbay_arena {
   size_t span;
   size_t committed;  /* bytes of 'copy' that mean something */
   int faults;        /* the descriptor that watches, or -1 */
+  int left;          /* 'live' is no more than an address */
 } dbay_arena;
+
+typedef struct dbay_layer {
+  size_t used;       /* bytes of the state that it stands for */
+  uint8_t *kept;     /* a bit for each of their pages */
+  size_t n, cap;
+  size_t *places;
+  uint8_t *pages;
+  int lost;          /* there was no memory for a page */
+} dbay_layer;
 
 /* ---- the allocator: the same calls give the same places */
 
@@ -81,7 +94,102 @@ void *dbay_alloc (void *ud, void *p, size_t old, size_t n) {
   return q;
 }
 
+/* ---- layers */
+
+static int more (dbay_layer *l) {
+  size_t cap = l->cap ? l->cap * 2 : 16;
+  size_t *places = (size_t *)realloc(l->places, cap * sizeof(size_t));
+  uint8_t *pages;
+  if (places == NULL) return 0;
+  l->places = places;
+  pages = (uint8_t *)realloc(l->pages, cap * PAGE);
+  if (pages == NULL) return 0;
+  l->pages = pages;
+  l->cap = cap;
+  return 1;
+}
+
+/* Keeps a page that is about to change, unless an older one is kept already. */
+static void keep (dbay_layer *l, size_t at, const uint8_t *page) {
+  size_t i = at / PAGE;
+  if (at >= l->used || (l->kept[i / 8] >> (i % 8) & 1)) return;
+  if (l->n == l->cap && !more(l)) {
+    l->lost = 1;
+    return;
+  }
+  l->kept[i / 8] |= (uint8_t)(1 << (i % 8));
+  l->places[l->n] = at;
+  memcpy(l->pages + l->n++ * PAGE, page, PAGE);
+}
+
+/* For the state as it was last committed; NULL if there is no memory. */
+dbay_layer *dbay_layernew (const dbay_arena *a) {
+  dbay_layer *l = (dbay_layer *)calloc(1, sizeof(dbay_layer));
+  if (l == NULL) return NULL;
+  l->used = a->committed;
+  l->kept = (uint8_t *)calloc(l->used / PAGE / 8 + 1, 1);
+  if (l->kept == NULL) {
+    free(l);
+    return NULL;
+  }
+  return l;
+}
+
+void dbay_layerfree (dbay_layer *l) {
+  free(l->kept);
+  free(l->places);
+  free(l->pages);
+  free(l);
+}
+
+size_t dbay_layerbytes (const dbay_layer *l) { return l->n * PAGE; }
+
+/* Nobody needs 'newer' for itself any more; 'l', the one before it, takes what it still lacks. */
+void dbay_layermerge (dbay_layer *l, const dbay_layer *newer) {
+  size_t i;
+  for (i = 0; i < newer->n; i++) keep(l, newer->places[i], newer->pages + i * PAGE);
+  l->lost |= newer->lost;
+}
+
+/* ---- a state that was committed once, laid out again */
+
+typedef struct dbay_view {
+  uint8_t *bytes;
+  size_t len;
+  ptrdiff_t off;  /* from the world's addresses */
+} dbay_view;
+
+/* The state of layers[0], of which the others are what came after, in order. 0 if there is no memory. */
+int dbay_viewnew (const dbay_arena *a, dbay_layer *const *layers, size_t n, dbay_view *v) {
+  size_t used = layers[0]->used, i;
+  void *p;
+  for (i = 0; i < n; i++)
+    if (layers[i]->lost) return 0;
+  v->len = (used + PAGE - 1) & ~(PAGE - 1);
+  p = mmap(NULL, v->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) return 0;
+  v->bytes = (uint8_t *)p;
+  v->off = v->bytes - a->live;
+  memcpy(v->bytes, a->copy, used);
+  while (n-- > 0)
+    for (i = 0; i < layers[n]->n; i++)
+      if (layers[n]->places[i] < used)
+        memcpy(v->bytes + layers[n]->places[i], layers[n]->pages + i * PAGE, PAGE);
+  return 1;
+}
+
+void dbay_viewfree (dbay_view *v) { munmap(v->bytes, v->len); }
+
+/* From the world's addresses to the copy. */
+ptrdiff_t dbay_copyoff (const dbay_arena *a) { return a->copy - a->live; }
+
 /* ---- which pages were written */
+
+static void copypages (dbay_arena *a, dbay_layer *l, size_t from, size_t len) {
+  size_t i;
+  for (i = 0; l != NULL && i < len; i += PAGE) keep(l, from + i, a->copy + from + i);
+  memcpy(a->copy + from, a->live + from, len);
+}
 
 #if defined(__linux__)
 struct api { uint64_t api, features, ioctls; };
@@ -108,7 +216,7 @@ static int pagemap (void) {
 
 /* Copies the pages of the first 'end' bytes that were written, one way or the other, and watches them
 ** again. 0 if the kernel will not say. */
-static int written (dbay_arena *a, size_t end, int back) {
+static int written (dbay_arena *a, size_t end, int back, dbay_layer *l) {
   struct region regions[REGIONS];
   uint64_t at = (uint64_t)(size_t)a->live, limit = at + ((end + PAGE - 1) & ~(PAGE - 1));
   while (at < limit) {
@@ -120,7 +228,7 @@ static int written (dbay_arena *a, size_t end, int back) {
       size_t len = (size_t)(regions[i].end - regions[i].start);
       if (back && from >= a->committed) continue;
       if (back) memcpy(a->live + from, a->copy + from, len);
-      else memcpy(a->copy + from, a->live + from, len);
+      else copypages(a, l, from, len);
     }
     at = s.walk_end;
   }
@@ -142,7 +250,10 @@ static int watch (dbay_arena *a) {
   return fd;
 }
 #else
-static int written (dbay_arena *a, size_t end, int back) { (void)a; (void)end; (void)back; return 0; }
+static int written (dbay_arena *a, size_t end, int back, dbay_layer *l) {
+  (void)a; (void)end; (void)back; (void)l;
+  return 0;
+}
 static int watch (dbay_arena *a) { (void)a; return -1; }
 #endif
 
@@ -156,10 +267,17 @@ static uint8_t *reserve (size_t span) {
   return p == MAP_FAILED ? NULL : (uint8_t *)p;
 }
 
+/* The world is gone; its last committed state may still be read. */
+void dbay_arenaleave (dbay_arena *a) {
+  if (a->faults >= 0) close(a->faults);
+  if (a->live != NULL && !a->left) munmap(a->live, a->span);
+  a->faults = -1;
+  a->left = 1;
+}
+
 void dbay_arenafree (dbay_arena *a) {
   if (a == NULL) return;
-  if (a->faults >= 0) close(a->faults);
-  if (a->live != NULL) munmap(a->live, a->span);
+  dbay_arenaleave(a);
   if (a->copy != NULL) munmap(a->copy, a->span);
   free(a);
 }
@@ -185,7 +303,9 @@ dbay_arena *dbay_arenanew (size_t span, int tracked) {
 }
 
 void *dbay_arenaud (dbay_arena *a) { return a->live; }
-size_t dbay_arenaused (const dbay_arena *a) { return ((const Head *)(const void *)a->live)->bump; }
+/* Bytes of the world that lies here, or a copy of it. */
+size_t dbay_arenabytes (const void *base) { return ((const Head *)base)->bump; }
+size_t dbay_arenaused (const dbay_arena *a) { return dbay_arenabytes(a->live); }
 int dbay_arenatracked (const dbay_arena *a) { return a->faults >= 0; }
 
 static void distrust (dbay_arena *a) {
@@ -193,16 +313,20 @@ static void distrust (dbay_arena *a) {
   a->faults = -1;
 }
 
-void dbay_commit (dbay_arena *a) {
-  size_t used = dbay_arenaused(a);
+/* What is there now is what dbay_rollback goes back to. What the newest layer stands for is kept in it. */
+void dbay_commit (dbay_arena *a, dbay_layer *newest) {
+  size_t used = dbay_arenaused(a), i;
   if (a->faults >= 0) {
-    if (written(a, used, 0)) {
+    if (written(a, used, 0, newest)) {
       a->committed = used;
       return;
     }
     distrust(a);
   }
-  memcpy(a->copy, a->live, used);
+  if (newest == NULL) memcpy(a->copy, a->live, used);
+  else
+    for (i = 0; i < used; i += PAGE)
+      if (memcmp(a->copy + i, a->live + i, PAGE) != 0) copypages(a, newest, i, PAGE);
   a->committed = used;
 }
 
@@ -211,7 +335,7 @@ void dbay_rollback (dbay_arena *a) {
   size_t used = dbay_arenaused(a);
   size_t kept = (a->committed + PAGE - 1) & ~(PAGE - 1);
   if (a->faults >= 0) {
-    if (!written(a, used > a->committed ? used : a->committed, 1)) distrust(a);
+    if (!written(a, used > a->committed ? used : a->committed, 1, NULL)) distrust(a);
   }
   if (a->faults < 0) memcpy(a->live, a->copy, a->committed);
   /* what a failed call took is given back to the machine */

@@ -77,28 +77,30 @@ const dbay_function *dbay_functions (unsigned *count);
 
 enum { K_STR, K_TAB, K_LCL, K_CCL, K_THREAD, K_UPV, K_CONST, K_UDATA, K_CHUNK };
 
-typedef struct Entry {
-  void *key;
-  uint32_t id;
-} Entry;
-
 typedef struct Walk {
-  lua_State *L;
+  ptrdiff_t off;        /* from an address of the world to where its bytes are read */
+  const global_State *g;
   const char *err;      /* why this world has no image, or no count */
   int nomemory;         /* ours to lack, not the guest's */
   size_t live;          /* what its objects count as */
-  Entry *map;
-  size_t mask, used;
-  void **objs;
+  const uint8_t *base;  /* the world's first address */
+  uint32_t *ids;        /* of its cells, from 1 */
+  size_t cells;
+  void **objs;          /* addresses of the world */
   uint8_t *kinds;
   uint32_t n, cap;
   Proto **chunks;
   uint32_t nchunks, capchunks;
 } Walk;
 
-void dbay_walk (Walk *w, lua_State *L, lua_State *running);
+/* Where the bytes at an address of the world are read. */
+#define AT(w,T,p) ((T *)(void *)((uint8_t *)(p) + (w)->off))
+
+void dbay_walk (Walk *w, lua_State *L, lua_State *running, ptrdiff_t off);
 void dbay_walkfree (Walk *w);
-int64_t dbay_walkid (Walk *w, const void *o);  /* -1 if not found */
+int64_t dbay_walkid (const Walk *w, const void *o);  /* -1 if not met */
+const TValue *dbay_walkglobals (const Walk *w);
+size_t dbay_arenabytes (const void *base);
 
 /* ---- an image's bytes */
 
@@ -109,6 +111,6 @@ enum { T_NEW, T_YIELDED, T_DONE, T_BROKEN };  /* a coroutine at rest */
 #define DBAY_DUMMY 0xff  /* size of a hash part that is not there */
 #define DBAY_OPEN 0xff   /* instead of a value: an upvalue that lies on a stack */
 
-int dbay_threadstate (lua_State *t);
+int dbay_threadstate (const lua_State *t, lua_State *self);
 
 #endif

@@ -8,12 +8,17 @@ typedef struct Buf {
   size_t n, cap;
 } Buf;
 
+typedef struct Open {
+  const UpVal *upval;
+  uint32_t thread;
+} Open;
+
 typedef struct Enc {
   Walk w;
   uint64_t *consts;  /* of each K_CONST: chunk << 32 | number */
   uint32_t cfmap[256];
   unsigned cflist[256], ncf;
-  Entry *open;  /* open upvalue -> thread's number */
+  Open *open;  /* open upvalue -> thread's number */
   size_t openmask;
   Buf head, body, tail;
   const char *err;
@@ -104,7 +109,7 @@ static void putval (Enc *e, Buf *b, const TValue *v) {
     case LUA_TNUMFLT: put1(e, b, V_FLT); putfloat(e, b, fltvalue(v)); break;
     case LUA_TLCF: put1(e, b, V_CF); putv(e, b, cfid(e, fvalue(v))); break;
     case LUA_TTHREAD:
-      if (thvalue(v) == G(e->w.L)->mainthread) { put1(e, b, V_MAIN); break; }
+      if (thvalue(v) == e->w.g->mainthread) { put1(e, b, V_MAIN); break; }
       /* FALLTHROUGH */
     case LUA_TSHRSTR: case LUA_TLNGSTR: case LUA_TTABLE: case LUA_TLCL: case LUA_TCCL:
       put1(e, b, V_OBJ);
@@ -116,23 +121,25 @@ static void putval (Enc *e, Buf *b, const TValue *v) {
 
 /* ---- constants: a long string that a chunk's text makes is written as its place in the chunk */
 
-static void constantsof (Enc *e, Proto *p, uint64_t chunk, uint32_t *number) {
+static void constantsof (Enc *e, const Proto *p, uint64_t chunk, uint32_t *number) {
+  const TValue *k = AT(&e->w, TValue, p->k);
+  Proto **inner = AT(&e->w, Proto *, p->p);
   int i;
   for (i = 0; i < p->sizek; i++)
-    if (ttislngstring(&p->k[i])) {
-      int64_t id = dbay_walkid(&e->w, tsvalue(&p->k[i]));
+    if (ttislngstring(&k[i])) {
+      int64_t id = dbay_walkid(&e->w, tsvalue(&k[i]));
       if (id >= 0 && e->w.kinds[id] == K_STR) {
         e->w.kinds[id] = K_CONST;
         e->consts[id] = chunk << 32 | *number;
       }
       ++*number;
     }
-  for (i = 0; i < p->sizep; i++) constantsof(e, p->p[i], chunk, number);
+  for (i = 0; i < p->sizep; i++) constantsof(e, AT(&e->w, Proto, inner[i]), chunk, number);
 }
 
-/* ---- coroutines */
+/* ---- coroutines: 't' is where one is read, and everything in it is an address of the world */
 
-static void putframe (Enc *e, lua_State *t, CallInfo *ci) {
+static void putframe (Enc *e, const lua_State *t, const CallInfo *ci, int last) {
   Buf *b = &e->body;
   if (ci->callstatus & (CIST_HOOKED | CIST_HOOKYIELD | CIST_FIN | CIST_LEQ))
     failed(e, "a frame inside of an operation");
@@ -140,7 +147,8 @@ static void putframe (Enc *e, lua_State *t, CallInfo *ci) {
   putv(e, b, (uint64_t)(ci->func - t->stack));
   putz(e, b, ci->nresults);
   if (isLua(ci)) {
-    Proto *p = clLvalue(ci->func)->p;
+    const TValue *f = AT(&e->w, TValue, ci->func);
+    const Proto *p = AT(&e->w, Proto, AT(&e->w, LClosure, clLvalue(f))->p);
     putv(e, b, (uint64_t)(ci->u.l.base - t->stack));
     putv(e, b, (uint64_t)(ci->u.l.savedpc - p->code));
     putv(e, b, (uint64_t)(ci->u.l.blk - p->code));
@@ -152,47 +160,50 @@ static void putframe (Enc *e, lua_State *t, CallInfo *ci) {
     putv(e, b, (uint64_t)ci->u.c.old_errfunc / sizeof(TValue));
   }
   else {
-    if (ci->u.c.k != NULL || ci != t->ci) failed(e, "a C function that cannot be left");
+    if (ci->u.c.k != NULL || !last) failed(e, "a C function that cannot be left");
     put1(e, b, 0);
   }
   putv(e, b, (uint64_t)ci->extra / sizeof(TValue));
 }
 
-static void putthread (Enc *e, lua_State *t) {
-  int state = dbay_threadstate(t);
+static void putthread (Enc *e, lua_State *self) {
+  const lua_State *t = AT(&e->w, lua_State, self);
+  int state = dbay_threadstate(t, self);
+  size_t i, size = (size_t)(t->top - t->stack);
   unsigned n = 0;
   CallInfo *ci;
-  StkId o;
   putv(e, &e->head, t->stamp);
   put1(e, &e->head, (unsigned)state);
   if (state == T_DONE || state == T_BROKEN) return;
-  if (state == T_NEW && t->ci != &t->base_ci) {
+  if (state == T_NEW && t->ci != &self->base_ci) {
     failed(e, "a coroutine that runs");
     return;
   }
-  for (ci = &t->base_ci; ci != t->ci; ci = ci->next) n++;
-  putv(e, &e->head, (uint64_t)(t->top - t->stack));
+  for (ci = &self->base_ci; ci != t->ci; ci = AT(&e->w, CallInfo, ci)->next) n++;
+  putv(e, &e->head, size);
   putv(e, &e->head, n);
-  for (o = t->stack; o < t->top; o++) putval(e, &e->body, o);
+  for (i = 0; i < size; i++) putval(e, &e->body, &AT(&e->w, TValue, t->stack)[i]);
   putv(e, &e->body, (uint64_t)t->errfunc / sizeof(TValue));
-  for (ci = &t->base_ci; ci != t->ci;) {
-    ci = ci->next;
-    putframe(e, t, ci);
+  for (ci = &self->base_ci; ci != t->ci;) {
+    ci = AT(&e->w, CallInfo, ci)->next;
+    putframe(e, t, AT(&e->w, CallInfo, ci), ci == t->ci);
   }
 }
 
 /* ---- objects */
 
-static void puttable (Enc *e, Table *t) {
+static void puttable (Enc *e, const Table *t) {
   Buf *b = &e->body;
+  const TValue *array = AT(&e->w, TValue, t->array);
   unsigned i;
   putv(e, &e->head, t->stamp);
   putv(e, &e->head, t->sizearray);
   put1(e, &e->head, t->lastfree == NULL ? DBAY_DUMMY : t->lsizenode);
-  for (i = 0; i < t->sizearray; i++) putval(e, b, &t->array[i]);
+  for (i = 0; i < t->sizearray; i++) putval(e, b, &array[i]);
   if (t->lastfree != NULL) {
+    const Node *nodes = AT(&e->w, Node, t->node);
     for (i = 0; i < (unsigned)sizenode(t); i++) {
-      Node *n = gnode(t, i);
+      const Node *n = &nodes[i];
       putval(e, b, gkey(n));
       if (ttisnil(gkey(n))) continue;
       putval(e, b, gval(n));
@@ -204,8 +215,17 @@ static void puttable (Enc *e, Table *t) {
   else putv(e, b, (uint64_t)dbay_walkid(&e->w, t->metatable) + 1);
 }
 
+static void putclosure (Enc *e, const LClosure *c) {
+  const Proto *p = AT(&e->w, Proto, c->p);
+  int j;
+  putv(e, &e->head, c->stamp);
+  putid(e, &e->head, p->root);
+  putv(e, &e->head, p->index);
+  for (j = 0; j < c->nupvalues; j++) putid(e, &e->body, c->upvals[j]);
+}
+
 static void putobject (Enc *e, uint32_t i) {
-  void *o = e->w.objs[i];
+  void *o = AT(&e->w, void, e->w.objs[i]);
   int j;
   put1(e, &e->head, e->w.kinds[i]);
   switch (e->w.kinds[i]) {
@@ -215,14 +235,7 @@ static void putobject (Enc *e, uint32_t i) {
       putv(e, &e->head, e->consts[i] & 0xffffffff);
       break;
     case K_TAB: puttable(e, (Table *)o); break;
-    case K_LCL: {
-      LClosure *c = (LClosure *)o;
-      putv(e, &e->head, c->stamp);
-      putid(e, &e->head, c->p->root);
-      putv(e, &e->head, c->p->index);
-      for (j = 0; j < c->nupvalues; j++) putid(e, &e->body, c->upvals[j]);
-      break;
-    }
+    case K_LCL: putclosure(e, (LClosure *)o); break;
     case K_CCL: {
       CClosure *c = (CClosure *)o;
       putv(e, &e->head, c->stamp);
@@ -230,7 +243,7 @@ static void putobject (Enc *e, uint32_t i) {
       for (j = 0; j < c->nupvalues; j++) putval(e, &e->body, &c->upvalue[j]);
       break;
     }
-    case K_THREAD: putthread(e, (lua_State *)o); break;
+    case K_THREAD: putthread(e, (lua_State *)e->w.objs[i]); break;
     case K_UPV: break;
     default: failed(e, "a value that cannot be kept");
   }
@@ -242,15 +255,18 @@ static size_t openplace (const Enc *e, const void *p) {
   return (size_t)(((uint64_t)(size_t)p >> 4) * 0x9E3779B97F4A7C15ull >> 24) & e->openmask;
 }
 
+static UpVal *firstopen (const Enc *e, uint32_t i) {
+  return e->w.kinds[i] == K_THREAD ? AT(&e->w, lua_State, e->w.objs[i])->openupval : NULL;
+}
+
 static void mapopen (Enc *e) {
   uint32_t i;
   size_t n = 1, cap = 16;
   UpVal *u;
   for (i = 0; i < e->w.n; i++)
-    if (e->w.kinds[i] == K_THREAD)
-      for (u = ((lua_State *)e->w.objs[i])->openupval; u != NULL; u = u->u.open.next) n++;
+    for (u = firstopen(e, i); u != NULL; u = AT(&e->w, UpVal, u)->u.open.next) n++;
   while (cap < n * 2) cap *= 2;
-  e->open = (Entry *)calloc(cap, sizeof(Entry));
+  e->open = (Open *)calloc(cap, sizeof(Open));
   e->openmask = cap - 1;
   if (e->open == NULL) {
     e->w.nomemory = 1;
@@ -258,62 +274,63 @@ static void mapopen (Enc *e) {
     return;
   }
   for (i = 0; i < e->w.n; i++)
-    if (e->w.kinds[i] == K_THREAD)
-      for (u = ((lua_State *)e->w.objs[i])->openupval; u != NULL; u = u->u.open.next) {
-        size_t j = openplace(e, u);
-        while (e->open[j].key != NULL) j = (j + 1) & e->openmask;
-        e->open[j].key = u;
-        e->open[j].id = i;
-      }
+    for (u = firstopen(e, i); u != NULL; u = AT(&e->w, UpVal, u)->u.open.next) {
+      size_t j = openplace(e, u);
+      while (e->open[j].upval != NULL) j = (j + 1) & e->openmask;
+      e->open[j].upval = u;
+      e->open[j].thread = i;
+    }
 }
 
 /* An upvalue that is open in a coroutine nobody can reach any more has its value for ever. */
-static void putupval (Enc *e, UpVal *u) {
-  if (upisopen(u)) {
-    size_t j = openplace(e, u);
-    while (e->open[j].key != NULL) {
-      if (e->open[j].key == (void *)u) {
-        lua_State *t = (lua_State *)e->w.objs[e->open[j].id];
+static void putupval (Enc *e, const UpVal *self) {
+  const UpVal *u = AT(&e->w, UpVal, self);
+  if (u->v != &self->u.value) {
+    size_t j = openplace(e, self);
+    while (e->open[j].upval != NULL) {
+      if (e->open[j].upval == self) {
+        const lua_State *t = AT(&e->w, lua_State, e->w.objs[e->open[j].thread]);
         put1(e, &e->tail, DBAY_OPEN);
-        putv(e, &e->tail, e->open[j].id);
+        putv(e, &e->tail, e->open[j].thread);
         putv(e, &e->tail, (uint64_t)(u->v - t->stack));
         return;
       }
       j = (j + 1) & e->openmask;
     }
   }
-  putval(e, &e->tail, u->v);
+  putval(e, &e->tail, AT(&e->w, TValue, u->v));
 }
 
 /* ---- the whole */
 
-static void putworld (Enc *e, lua_State *L) {
+static void putworld (Enc *e) {
   uint32_t i, number;
-  TValue v;
   int k;
   for (i = 0; i < e->w.nchunks; i++) {
     number = 0;
-    constantsof(e, e->w.chunks[i], i, &number);
+    constantsof(e, AT(&e->w, Proto, e->w.chunks[i]), i, &number);
   }
   mapopen(e);
   if (e->err != NULL) return;
-  putval(e, &e->body, luaH_getint(hvalue(&G(L)->l_registry), LUA_RIDX_GLOBALS));
+  putval(e, &e->body, dbay_walkglobals(&e->w));
   for (k = 0; k < LUA_NUMTAGS; k++) {
-    if (G(L)->mt[k] != NULL) { sethvalue(L, &v, G(L)->mt[k]); }
-    else setnilvalue(&v);
-    putval(e, &e->body, &v);
+    if (e->w.g->mt[k] == NULL) put1(e, &e->body, V_NIL);
+    else {
+      put1(e, &e->body, V_OBJ);
+      putid(e, &e->body, e->w.g->mt[k]);
+    }
   }
   for (i = 0; i < e->w.n && e->err == NULL; i++) putobject(e, i);
   for (i = 0; i < e->w.n && e->err == NULL; i++)
     if (e->w.kinds[i] == K_UPV) putupval(e, (UpVal *)e->w.objs[i]);
 }
 
-static void joined (Enc *e, lua_State *L, Buf *out) {
+static void joined (Enc *e, Buf *out) {
   unsigned k;
   uint32_t i;
   putb(e, out, DBAY_MAGIC, 4);
-  putv(e, out, G(L)->birth);
-  putv(e, out, G(L)->counted);
+  putv(e, out, e->w.g->birth);
+  putv(e, out, e->w.g->counted);
   putv(e, out, e->ncf);
   for (k = 0; k < e->ncf; k++) {
     const char *s = dbay_cfname(e->cflist[k]);
@@ -323,22 +340,24 @@ static void joined (Enc *e, lua_State *L, Buf *out) {
   putv(e, out, e->w.nchunks);
   putv(e, out, e->w.n);
   for (i = 0; i < e->w.nchunks; i++) {
-    puttext(e, out, e->w.chunks[i]->source);
-    puttext(e, out, e->w.chunks[i]->text);
+    const Proto *p = AT(&e->w, Proto, e->w.chunks[i]);
+    puttext(e, out, AT(&e->w, TString, p->source));
+    puttext(e, out, AT(&e->w, TString, p->text));
   }
   putb(e, out, e->head.p, e->head.n);
   putb(e, out, e->body.p, e->body.n);
   putb(e, out, e->tail.p, e->tail.n);
 }
 
-/* The world as bytes, to be given back to dbay_free. 0 if it is done; 1 if the world holds something that
-** cannot be kept, with *err; 2 if the host has no memory. The world is only read. */
-int dbay_encode (lua_State *L, uint8_t **out, size_t *len, const char **err) {
+/* The world as bytes, to be given back to dbay_free: what lies 'off' from its own addresses, and is only
+** read. 0 if it is done; 1 if the world holds something that cannot be kept, with *err; 2 if the host has no
+** memory. */
+int dbay_encode (lua_State *L, ptrdiff_t off, uint8_t **out, size_t *len, const char **err) {
   Enc *e = (Enc *)calloc(1, sizeof(Enc));
   Buf b = {0};
   int status;
   if (e == NULL) return 2;
-  dbay_walk(&e->w, L, NULL);
+  dbay_walk(&e->w, L, NULL, off);
   e->err = e->w.err;
   if (e->err == NULL) {
     e->consts = (uint64_t *)calloc((size_t)e->w.n + 1, sizeof(uint64_t));
@@ -346,9 +365,9 @@ int dbay_encode (lua_State *L, uint8_t **out, size_t *len, const char **err) {
       e->w.nomemory = 1;
       failed(e, "no memory to write it");
     }
-    else putworld(e, L);
+    else putworld(e);
   }
-  if (e->err == NULL) joined(e, L, &b);
+  if (e->err == NULL) joined(e, &b);
   status = e->err == NULL ? 0 : e->w.nomemory ? 2 : 1;
   *err = e->err;
   *out = b.p;

@@ -55,7 +55,7 @@ void dbay_census (lua_State *L, size_t more) {
   size_t live;
   int nomemory;
   if (more > g->memlimit) dbay_fail(L, DBAY_MEMORY);
-  dbay_walk(&w, g->mainthread, L);
+  dbay_walk(&w, g->mainthread, L, 0);
   live = w.live;
   nomemory = w.nomemory;
   dbay_walkfree(&w);
@@ -196,10 +196,11 @@ StkId dbay_extent (lua_State *th) {
   return end;
 }
 
-int dbay_threadstate (lua_State *t) {
+/* 't' is where 'self' is read. */
+int dbay_threadstate (const lua_State *t, lua_State *self) {
   if (t->status > LUA_YIELD) return T_BROKEN;
   if (t->status == LUA_YIELD) return T_YIELDED;
-  return (t->ci == &t->base_ci && t->top == t->stack + 1) ? T_DONE : T_NEW;
+  return (t->ci == &self->base_ci && t->top == t->stack + 1) ? T_DONE : T_NEW;
 }
 
 int dbay_parksize (lua_State *co) {
@@ -211,7 +212,7 @@ int dbay_parksize (lua_State *co) {
 /* A coroutine that comes to rest looks as if it had been mounted: nothing above its top, and a stack whose
 ** size follows from its frames. One that failed lets go of its frames. */
 void dbay_park (lua_State *co) {
-  int size, state = dbay_threadstate(co);
+  int size, state = dbay_threadstate(co, co);
   StkId o;
   if (state == T_NEW) return;  /* or running: what resumes itself is told so, and goes on */
   if (state != T_YIELDED) {

@@ -2,61 +2,32 @@
 ** Nothing here depends on addresses or on the collector. */
 #include "dbay.h"
 
-static size_t place (const void *p, size_t mask) {
-  return (size_t)(((uint64_t)(size_t)p >> 4) * 0x9E3779B97F4A7C15ull >> 24) & mask;
-}
-
 static void nomemory (Walk *w) {
   w->nomemory = 1;
   if (w->err == NULL) w->err = "no memory to walk it";
 }
 
-static int growmap (Walk *w) {
-  size_t n = (w->mask + 1) * 2, i;
-  Entry *map = (Entry *)calloc(n, sizeof(Entry));
-  if (map == NULL) { nomemory(w); return 0; }
-  for (i = 0; i <= w->mask; i++)
-    if (w->map[i].key != NULL) {
-      size_t j = place(w->map[i].key, n - 1);
-      while (map[j].key != NULL) j = (j + 1) & (n - 1);
-      map[j] = w->map[i];
-    }
-  free(w->map);
-  w->map = map;
-  w->mask = n - 1;
-  return 1;
+/* The number of an object is kept beside the world: one cell for each 16 bytes of it, the least that the
+** allocator gives, so neighbours have neighbouring cells. 0: not met. */
+static uint32_t *cell (const Walk *w, const void *o) {
+  size_t i = (size_t)((const uint8_t *)o - w->base) >> 4;
+  return i < w->cells ? &w->ids[i] : NULL;
 }
 
-/* The entry of 'o', which is made if it is new. */
-static Entry *entry (Walk *w, void *o, int *isnew) {
-  size_t j;
-  if (w->used * 2 > w->mask && !growmap(w)) return NULL;
-  j = place(o, w->mask);
-  while (w->map[j].key != NULL) {
-    if (w->map[j].key == o) { *isnew = 0; return &w->map[j]; }
-    j = (j + 1) & w->mask;
-  }
-  w->map[j].key = o;
-  w->used++;
-  *isnew = 1;
-  return &w->map[j];
+int64_t dbay_walkid (const Walk *w, const void *o) {
+  const uint32_t *id = cell(w, o);
+  return id != NULL ? (int64_t)*id - 1 : -1;
 }
 
-int64_t dbay_walkid (Walk *w, const void *o) {
-  size_t j = place(o, w->mask);
-  while (w->map[j].key != NULL) {
-    if (w->map[j].key == o) return w->map[j].id;
-    j = (j + 1) & w->mask;
-  }
-  return -1;
+/* Where its number goes, if it was not met yet. */
+static uint32_t *fresh (Walk *w, const void *o) {
+  uint32_t *id = w->nomemory ? NULL : cell(w, o);
+  return id != NULL && *id == 0 ? id : NULL;
 }
 
 static void meet (Walk *w, void *o, int kind) {
-  int isnew;
-  Entry *e;
-  if (w->nomemory) return;
-  e = entry(w, o, &isnew);
-  if (e == NULL || !isnew) return;
+  uint32_t *id = fresh(w, o);
+  if (id == NULL) return;
   if (w->n == w->cap) {
     uint32_t cap = w->cap * 2;
     void **objs = (void **)realloc(w->objs, cap * sizeof(void *));
@@ -68,17 +39,14 @@ static void meet (Walk *w, void *o, int kind) {
     w->kinds = kinds;
     w->cap = cap;
   }
-  e->id = w->n;
   w->objs[w->n] = o;
-  w->kinds[w->n++] = (uint8_t)kind;
+  w->kinds[w->n] = (uint8_t)kind;
+  *id = ++w->n;
 }
 
 static void meetchunk (Walk *w, Proto *root) {
-  int isnew;
-  Entry *e;
-  if (w->nomemory) return;
-  e = entry(w, root, &isnew);
-  if (e == NULL || !isnew) return;
+  uint32_t *id = fresh(w, root);
+  if (id == NULL) return;
   if (w->nchunks == w->capchunks) {
     uint32_t cap = w->capchunks * 2;
     Proto **chunks = (Proto **)realloc(w->chunks, cap * sizeof(Proto *));
@@ -86,9 +54,9 @@ static void meetchunk (Walk *w, Proto *root) {
     w->chunks = chunks;
     w->capchunks = cap;
   }
-  e->id = w->nchunks;
-  w->chunks[w->nchunks++] = root;
-  w->live += DBAY_CHUNK_BYTES(tsslen(root->text));
+  w->chunks[w->nchunks] = root;
+  *id = ++w->nchunks;
+  w->live += DBAY_CHUNK_BYTES(tsslen(AT(w, TString, AT(w, Proto, root)->text)));
 }
 
 static void meetvalue (Walk *w, const TValue *v) {
@@ -98,7 +66,7 @@ static void meetvalue (Walk *w, const TValue *v) {
     case LUA_TLCL: meet(w, clLvalue(v), K_LCL); break;
     case LUA_TCCL: meet(w, clCvalue(v), K_CCL); break;
     case LUA_TTHREAD:
-      if (thvalue(v) != G(w->L)->mainthread) meet(w, thvalue(v), K_THREAD);
+      if (thvalue(v) != w->g->mainthread) meet(w, thvalue(v), K_THREAD);
       break;
     case LUA_TUSERDATA: meet(w, uvalue(v), K_UDATA); break;
     case LUA_TLCF:
@@ -111,14 +79,16 @@ static void meetvalue (Walk *w, const TValue *v) {
   }
 }
 
-static void walktable (Walk *w, Table *t) {
+static void walktable (Walk *w, const Table *t) {
   unsigned i;
+  const TValue *array = AT(w, TValue, t->array);
   w->live += sizeof(Table) + (size_t)t->sizearray * DBAY_SLOT_BYTES;
-  for (i = 0; i < t->sizearray; i++) meetvalue(w, &t->array[i]);
+  for (i = 0; i < t->sizearray; i++) meetvalue(w, &array[i]);
   if (t->lastfree != NULL) {
+    const Node *nodes = AT(w, Node, t->node);
     w->live += (size_t)sizenode(t) * DBAY_NODE_BYTES;
     for (i = 0; i < (unsigned)sizenode(t); i++) {
-      Node *n = gnode(t, i);
+      const Node *n = &nodes[i];
       if (ttisnil(gkey(n))) continue;
       meetvalue(w, gkey(n));
       meetvalue(w, gval(n));
@@ -127,18 +97,44 @@ static void walktable (Walk *w, Table *t) {
   if (t->metatable != NULL) meet(w, t->metatable, K_TAB);
 }
 
-static void walkthread (Walk *w, lua_State *t) {
-  StkId o, end;
+/* Slots of a stack that are live: up to the end of all frames. */
+static size_t extent (const Walk *w, const lua_State *t) {
+  StkId end = t->top;
+  const CallInfo *ci;
+  CallInfo *at = t->ci;
+  while (at != NULL) {
+    ci = AT(w, CallInfo, at);
+    if (isLua(ci) && ci->top > end) end = ci->top;
+    at = ci->previous;
+  }
+  return (size_t)(end - t->stack);
+}
+
+static void walkthread (Walk *w, const lua_State *t) {
+  size_t i, n;
+  const TValue *stack = AT(w, TValue, t->stack);
   w->live += DBAY_THREAD_BYTES;
   if (t->stack == NULL) return;
   if (t->stacksize > BASIC_STACK_SIZE)
     w->live += (size_t)(t->stacksize - BASIC_STACK_SIZE) * DBAY_SLOT_BYTES;
-  end = dbay_extent(t);
-  for (o = t->stack; o < end; o++) meetvalue(w, o);
+  n = extent(w, t);
+  for (i = 0; i < n; i++) meetvalue(w, &stack[i]);
+}
+
+static void walkclosure (Walk *w, const LClosure *c) {
+  const Proto *p;
+  int j;
+  w->live += sizeLclosure(c->nupvalues);
+  if (c->p == NULL) return;
+  p = AT(w, Proto, c->p);
+  if (p->root != NULL && AT(w, Proto, p->root)->text != NULL) meetchunk(w, p->root);
+  else if (w->err == NULL) w->err = "a function without source";
+  for (j = 0; j < c->nupvalues; j++)
+    if (c->upvals[j] != NULL) meet(w, c->upvals[j], K_UPV);
 }
 
 static void walkobject (Walk *w, uint32_t i) {
-  void *o = w->objs[i];
+  void *o = AT(w, void, w->objs[i]);
   int j;
   switch (w->kinds[i]) {
     case K_STR: {
@@ -148,16 +144,7 @@ static void walkobject (Walk *w, uint32_t i) {
       break;
     }
     case K_TAB: walktable(w, (Table *)o); break;
-    case K_LCL: {
-      LClosure *c = (LClosure *)o;
-      w->live += sizeLclosure(c->nupvalues);
-      if (c->p == NULL) break;
-      if (c->p->root != NULL && c->p->root->text != NULL) meetchunk(w, c->p->root);
-      else if (w->err == NULL) w->err = "a function without source";
-      for (j = 0; j < c->nupvalues; j++)
-        if (c->upvals[j] != NULL) meet(w, c->upvals[j], K_UPV);
-      break;
-    }
+    case K_LCL: walkclosure(w, (LClosure *)o); break;
     case K_CCL: {
       CClosure *c = (CClosure *)o;
       w->live += sizeCclosure(c->nupvalues);
@@ -166,7 +153,10 @@ static void walkobject (Walk *w, uint32_t i) {
       break;
     }
     case K_THREAD: walkthread(w, (lua_State *)o); break;
-    case K_UPV: w->live += DBAY_UPVAL_BYTES; meetvalue(w, ((UpVal *)o)->v); break;
+    case K_UPV:
+      w->live += DBAY_UPVAL_BYTES;
+      meetvalue(w, AT(w, TValue, ((UpVal *)o)->v));
+      break;
     case K_UDATA:
       w->live += sizeudata((Udata *)o);
       if (w->err == NULL) w->err = "a userdata";
@@ -175,25 +165,38 @@ static void walkobject (Walk *w, uint32_t i) {
   }
 }
 
-/* From the globals and the basic metatables; and, in the middle of a run, from the stacks. */
-void dbay_walk (Walk *w, lua_State *L, lua_State *running) {
-  uint32_t i;
+/* The globals, in the registry. */
+const TValue *dbay_walkglobals (const Walk *w) {
+  const Table *registry = AT(w, Table, hvalue(&w->g->l_registry));
+  return &AT(w, TValue, registry->array)[LUA_RIDX_GLOBALS - 1];
+}
+
+static int ready (Walk *w, const lua_State *L, ptrdiff_t off) {
   memset(w, 0, sizeof(Walk));
-  w->L = L;
-  w->mask = 1023;
+  w->off = off;
+  w->g = AT(w, global_State, AT(w, lua_State, L)->l_G);
+  w->base = (const uint8_t *)w->g->ud;
+  w->cells = dbay_arenabytes(w->base + off) / 16;
   w->cap = 256;
   w->capchunks = 16;
-  w->map = (Entry *)calloc(w->mask + 1, sizeof(Entry));
+  w->ids = (uint32_t *)calloc(w->cells, sizeof(uint32_t));
   w->objs = (void **)malloc(w->cap * sizeof(void *));
   w->kinds = (uint8_t *)malloc(w->cap);
   w->chunks = (Proto **)malloc(w->capchunks * sizeof(Proto *));
-  if (w->map == NULL || w->objs == NULL || w->kinds == NULL || w->chunks == NULL) {
+  return w->ids != NULL && w->objs != NULL && w->kinds != NULL && w->chunks != NULL;
+}
+
+/* From the globals and the basic metatables; and, in the middle of a run, from the stacks. The world's
+** bytes are read 'off' away from its addresses: a copy can be walked while the world itself goes on. */
+void dbay_walk (Walk *w, lua_State *L, lua_State *running, ptrdiff_t off) {
+  uint32_t i;
+  if (!ready(w, L, off)) {
     nomemory(w);
     return;
   }
-  meetvalue(w, luaH_getint(hvalue(&G(L)->l_registry), LUA_RIDX_GLOBALS));
+  meetvalue(w, dbay_walkglobals(w));
   for (i = 0; i < LUA_NUMTAGS; i++)
-    if (G(L)->mt[i] != NULL) meet(w, G(L)->mt[i], K_TAB);
+    if (w->g->mt[i] != NULL) meet(w, w->g->mt[i], K_TAB);
   if (running != NULL) {
     meet(w, L, K_THREAD);
     meet(w, running, K_THREAD);
@@ -202,7 +205,7 @@ void dbay_walk (Walk *w, lua_State *L, lua_State *running) {
 }
 
 void dbay_walkfree (Walk *w) {
-  free(w->map);
+  free(w->ids);
   free(w->objs);
   free(w->kinds);
   free(w->chunks);

@@ -20,6 +20,23 @@ pub struct State {
     _private: [u8; 0],
 }
 
+/// Pages of a committed state that were written over since. Only pointed at.
+#[repr(C)]
+pub struct Layer {
+    _private: [u8; 0],
+}
+
+/// A state that was committed once, laid out again.
+#[repr(C)]
+pub struct View {
+    /// Where.
+    pub bytes: *mut u8,
+    /// How much, in bytes.
+    pub len: usize,
+    /// From the world's addresses to there.
+    pub off: isize,
+}
+
 /// Bytes of somebody else.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -149,17 +166,41 @@ unsafe extern "C" {
     pub fn dbay_arenaused(arena: *const Arena) -> usize;
     /// Whether the kernel lists written pages.
     pub fn dbay_arenatracked(arena: *const Arena) -> c_int;
-    /// What is there now is what `dbay_rollback` goes back to.
-    pub fn dbay_commit(arena: *mut Arena);
+    /// The world is gone; its last committed state may still be read.
+    pub fn dbay_arenaleave(arena: *mut Arena);
+    /// What is there now is what `dbay_rollback` goes back to. What the newest layer, or null, stands for is
+    /// kept in it.
+    pub fn dbay_commit(arena: *mut Arena, newest: *mut Layer);
+    /// A layer for the state as it was last committed; null if there is no memory.
+    pub fn dbay_layernew(arena: *const Arena) -> *mut Layer;
+    /// Gives it back.
+    pub fn dbay_layerfree(layer: *mut Layer);
+    /// Bytes that it keeps.
+    pub fn dbay_layerbytes(layer: *const Layer) -> usize;
+    /// `layer` takes from the one after it what it still lacks.
+    pub fn dbay_layermerge(layer: *mut Layer, newer: *const Layer);
+    /// The state of the first of `n` layers, of which the others are what came after; 0 if there is no memory.
+    pub fn dbay_viewnew(
+        arena: *const Arena,
+        layers: *const *mut Layer,
+        n: usize,
+        view: *mut View,
+    ) -> c_int;
+    /// Gives it back.
+    pub fn dbay_viewfree(view: *mut View);
+    /// From the world's addresses to the copy of the last committed state.
+    pub fn dbay_copyoff(arena: *const Arena) -> isize;
     /// Back to the last commit.
     pub fn dbay_rollback(arena: *mut Arena);
     /// An empty state in an arena.
     pub fn dbay_newstate(ud: *mut c_void) -> *mut State;
     /// Runs one call.
     pub fn dbay_play(state: *mut State, input: *const Input, run: *mut Run, output: *mut Output);
-    /// The world as bytes: 0, or 1 if it holds what cannot be kept, or 2 if the host lacks memory.
+    /// The world as bytes, read `off` away from its own addresses: 0, or 1 if it holds what cannot be kept, or 2
+    /// if the host lacks memory.
     pub fn dbay_encode(
         state: *mut State,
+        off: isize,
         out: *mut *mut u8,
         len: *mut usize,
         error: *mut *const c_char,

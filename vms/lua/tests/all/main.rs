@@ -5,6 +5,7 @@
 mod differential;
 mod hostile;
 mod logs;
+mod maker;
 mod roles;
 mod stock;
 

@@ -1,0 +1,106 @@
+//! What a state costs by its size: a small message, one that fails, the image, the mount.
+
+use crate::clock::cpu;
+use crate::play::{Player, disk};
+use drivebay_disk::testing::call;
+use drivebay_disk::{Call, Frozen};
+use std::sync::Arc;
+
+/// Records as a token or a registry has them; a message changes one of them, and some of its own.
+const MODULE: &str = r#"
+Records, Count, Log = {}, 0, {}
+function handle(msg)
+  local what, n = msg.Data:match("^(%a+) ?(%d*)$")
+  if what == "grow" then
+    for i = #Records + 1, #Records + tonumber(n) do
+      Records[i] = { id = i, name = "user-" .. i, balance = tostring(i * 1000), tags = { "a", "b", "c" } }
+    end
+    return #Records
+  end
+  Count = Count + 1
+  local record = Records[Count * 7919 % #Records + 1]
+  record.balance = tostring(tonumber(record.balance) + 1)
+  record.tags = { "a", "b", tostring(Count) }
+  Log[Count % 100 + 1] = { from = msg.From, at = msg.Timestamp, what = "moved " .. record.name }
+  if what == "fail" then error("as it was told") end
+  return record.name
+end
+"#;
+/// Records that a message adds at most.
+const STEP: u64 = 20_000;
+
+pub(crate) fn run(megabytes: u64) {
+    let disk = disk(MODULE.as_bytes());
+    let mut player = Player::new(MODULE.as_bytes());
+    let mut next = 0;
+    let mut say = |player: &mut Player, text: &str| {
+        next += 1;
+        let call: Arc<Call> = call(next).data(text.to_owned()).build();
+        let start = cpu();
+        player.play(call);
+        cpu() - start
+    };
+    // Records are counted with their copy: half of what is resident.
+    let step = if megabytes < 10 { STEP / 10 } else { STEP };
+    say(&mut player, "grow 100");
+    while player.resident_bytes() / 2 < megabytes << 20 {
+        say(&mut player, &format!("grow {step}"));
+    }
+    let heap = player.resident_bytes() / 2;
+    // The collector is in the middle of a round after growing: let it come to rest.
+    (0..200).for_each(|_| drop(say(&mut player, "move")));
+    let report = |what: &str, times: Vec<u64>| print(heap, what, times);
+    report("message", (0..500).map(|_| say(&mut player, "move")).collect());
+    report("message that fails", (0..500).map(|_| say(&mut player, "fail")).collect());
+    let mut held: Option<Arc<dyn Frozen>> = None;
+    let frozen = |player: &mut Player, held: &mut Option<Arc<dyn Frozen>>| {
+        let start = cpu();
+        *held = Some(player.freeze());
+        cpu() - start
+    };
+    report(
+        "message, each state held until the next",
+        (0..500).map(|_| say(&mut player, "move") + frozen(&mut player, &mut held)).collect(),
+    );
+    let old = held.take();
+    report("message, an old state held", (0..500).map(|_| say(&mut player, "move")).collect());
+    let rounds = if megabytes > 100 { 3 } else { 9 };
+    report(
+        "image of a state that was left",
+        (0..1).map(|_| timed(|| old.as_ref().unwrap().image().unwrap())).collect(),
+    );
+    drop(old);
+    let mut images = Vec::new();
+    for _ in 0..rounds {
+        say(&mut player, "move");
+        let frozen = player.freeze();
+        images.push(timed(|| frozen.image().unwrap()));
+    }
+    report("image", images);
+    let image = player.freeze().image().unwrap();
+    report(
+        "mount",
+        (0..rounds).map(|_| timed(|| Arc::clone(&disk).mount(&image).unwrap())).collect(),
+    );
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> u64 {
+    let start = cpu();
+    let made = work();
+    let spent = cpu() - start;
+    drop(made);
+    spent
+}
+
+fn print(heap: u64, what: &str, mut times: Vec<u64>) {
+    times.sort_unstable();
+    let at = |n: usize| times.get(n).copied().unwrap_or(0) as f64 / 1e3;
+    let megabytes = heap as f64 / (1 << 20) as f64;
+    println!(
+        "{{\"heap_mb\":{megabytes:.1},\"what\":\"{what}\",\"n\":{},\"median_us\":{:.1},\"most_us\":{:.1},\"ms_per_mb\":{:.3}}}",
+        times.len(),
+        at(times.len() / 2),
+        at(times.len() - 1),
+        at(times.len() / 2) / 1e3 / megabytes,
+    );
+}
