@@ -79,7 +79,10 @@ fn spoken(call: &Call) -> Arc<Call> {
 /// A program as the body of `handle`, evaluated `times` times.
 fn once(program: &str, times: u64) {
     let text = std::fs::read_to_string(program).unwrap();
-    let mut player = Player::new(format!("function handle()\n{text}\nend").as_bytes());
+    let mut player = Player::new(
+        format!("local function all()\n{text}\nend\nfunction handle() return tostring(all()) end")
+            .as_bytes(),
+    );
     let call = drivebay_disk::testing::call(0).build();
     let answered: usize = (0..times).map(|_| player.play(Arc::clone(&call))).sum();
     println!("{answered} {}", player.last);

@@ -14,6 +14,7 @@ math.random = function() return 0.5 end
 
 function require(name)
   local found = loaded[name]
+  if found == nil and not preload.LUA_ONLY then found = package.native(name) end
   if found ~= nil then return found end
   local chunk = preload['[string "' .. name .. '"]'] or preload['[string "' .. name .. '.init"]']
   if not chunk then error("module '" .. name .. "' not found") end

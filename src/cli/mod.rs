@@ -33,6 +33,7 @@ mod spawn;
 mod statetest;
 mod store;
 mod tame;
+mod test;
 mod trace;
 mod units;
 mod up;
@@ -84,6 +85,7 @@ struct Cli {
 enum Command {
     Inspect(inspect::Args),
     Run(Box<run::Args>),
+    Test(Box<test::Args>),
     Image(image::Args),
     Certify(certify::Args),
     Replay(replay::Args),
@@ -148,6 +150,7 @@ fn run_line(
             }
             run::run(&app, &args)
         }
+        Command::Test(args) => test::run(&app, *args),
         Command::Image(args) => image::run(&app, &args),
         Command::Certify(args) => certify::run(&app, &args),
         Command::Replay(args) => replay::run(&app, &args),

@@ -23,7 +23,7 @@ use std::{
 const SPAWN_DATA: &str = "1984";
 
 /// Which process, of which module.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub(crate) struct ProcessArgs {
     /// The module's file
     pub(crate) module: PathBuf,
@@ -169,6 +169,11 @@ impl Session {
     /// Evaluates the next message: a scheduled one, or a dry-run in a dry session.
     pub(crate) fn send(&mut self, fields: Fields) -> anyhow::Result<Step> {
         self.evaluate(fields, if self.dry { Mode::DryRun } else { Mode::Scheduled })
+    }
+
+    /// Evaluates the next message as a scheduled one: of a dry session, in memory alone.
+    pub(crate) fn play(&mut self, fields: Fields) -> anyhow::Result<Step> {
+        self.evaluate(fields, Mode::Scheduled)
     }
 
     /// Evaluates a message that leaves no mark.

@@ -2,7 +2,7 @@
 //! other interpreters too.
 //!
 //!     cargo run --release --example programs -- 2000 > programs.jsonl
-#![allow(clippy::print_stdout, reason = "it is what it does")]
+#![allow(clippy::print_stdout, clippy::indexing_slicing, reason = "a tool for tests")]
 
 use drivebay_disk::json::{Json, Value};
 

@@ -2,7 +2,7 @@
 
 use crate::bundle::File;
 use crate::drive::LuaDrive;
-use crate::raw::{Undecoded, World};
+use crate::raw::{Convention, Undecoded, World};
 use drivebay_disk::{
     Digest, Disk, DiskId, Drive, Format, Header, HostError, Image, Module, MountError, PageError,
     Pages, Refusal, RefusalCode, SectionName,
@@ -21,16 +21,22 @@ pub(crate) struct LuaDisk {
     header: Header,
     blank: Image,
     pub(crate) files: Vec<File>,
+    pub(crate) convention: Convention,
 }
 
 impl LuaDisk {
-    pub(crate) fn new(module: &Module, format: Format, files: Vec<File>) -> Self {
+    pub(crate) fn new(
+        module: &Module,
+        format: Format,
+        files: Vec<File>,
+        convention: Convention,
+    ) -> Self {
         let header = Header { module: module.id, state: format.name.clone() };
         let blank = Image::new(header.clone()).with(WORLD, Pages::new(0));
         let name = format.name.as_str().as_bytes();
         let parts: [&[u8]; 3] = [&module.id.0, name, &format.rules.0];
         let id = DiskId(Digest::of_parts("drivebay-lua disk", &parts));
-        Self { id, format, header, blank, files }
+        Self { id, format, header, blank, files, convention }
     }
 
     /// An image of a world's bytes.

@@ -49,6 +49,7 @@ impl LuaDrive {
             seed: u64::from_le_bytes(seed),
             time_ms: call.timestamp_ms,
             files: (!self.booted).then_some(self.disk.files.as_slice()),
+            convention: self.disk.convention,
             message: &call.json.message,
             env: &call.json.env,
             data: call.message.data.as_deref(),

@@ -14,7 +14,7 @@ mod raw;
 mod reader;
 mod source;
 
-pub use reader::{FORMAT, LuaReader};
+pub use reader::{FORMAT, HYPERBEAM_FORMAT, LuaReader};
 
 /// The module that some named files of Lua are; one is called `main.lua` or `process.lua`.
 pub fn bundle(files: Vec<(String, String)>) -> String {

@@ -167,6 +167,15 @@ fn encode(state: *mut sys::State, off: isize) -> Result<Vec<u8>, HostError> {
     }
 }
 
+/// What a module must have, and is called with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Convention {
+    /// `handle(msg, env)`.
+    Handle,
+    /// HyperBEAM's `compute(base, req, opts)`.
+    Compute,
+}
+
 /// What a call brings to a world.
 pub(crate) struct Input<'a> {
     pub(crate) fuel: u64,
@@ -176,6 +185,7 @@ pub(crate) struct Input<'a> {
     pub(crate) time_ms: u64,
     /// The module's files, the first time.
     pub(crate) files: Option<&'a [File]>,
+    pub(crate) convention: Convention,
     pub(crate) message: &'a str,
     pub(crate) env: &'a str,
     pub(crate) data: Option<&'a [u8]>,
@@ -320,6 +330,7 @@ impl World {
                     name: sys::Bytes::of(name.as_bytes()),
                     text: sys::Bytes::of(&file.text),
                 }))
+                .chain(adapter(input.convention))
                 .collect(),
         };
         let given = sys::Input {
@@ -329,7 +340,10 @@ impl World {
             seed: input.seed,
             files: files.as_ptr(),
             nfiles: files.len(),
-            entry: c"handle".as_ptr(),
+            entry: match input.convention {
+                Convention::Handle => c"handle".as_ptr(),
+                Convention::Compute => c"drivebay.compute".as_ptr(),
+            },
             message: sys::Bytes::of(input.message.as_bytes()),
             env: sys::Bytes::of(input.env.as_bytes()),
             data: sys::Bytes::of(input.data.unwrap_or_default()),
@@ -381,9 +395,22 @@ fn end(number: c_int) -> Result<End, HostError> {
 }
 
 /// Ours, that every module has.
-fn prelude() -> [sys::File; 1] {
-    let text = include_bytes!("prelude.lua");
-    [sys::File { name: sys::Bytes::of(b"drivebay\0"), text: sys::Bytes::of(text) }]
+fn prelude() -> [sys::File; 2] {
+    [
+        file(b"drivebay\0", include_bytes!("prelude.lua")),
+        file(b"drivebay/crypto.lua\0", include_bytes!("crypto.lua")),
+    ]
+}
+
+/// Ours, that runs the program of a module of another convention.
+fn adapter(convention: Convention) -> Option<sys::File> {
+    let adapter = || file(b"drivebay/hyperbeam.lua\0", include_bytes!("hyperbeam.lua"));
+    (convention == Convention::Compute).then(adapter)
+}
+
+/// The name ends with a zero.
+fn file(name: &[u8], text: &[u8]) -> sys::File {
+    sys::File { name: sys::Bytes::of(name), text: sys::Bytes::of(text) }
 }
 
 fn names(files: &[File]) -> Result<Vec<CString>, HostError> {

@@ -3,28 +3,41 @@
 use crate::bundle;
 use crate::disk::LuaDisk;
 use crate::limits;
+use crate::raw::Convention;
 use drivebay_disk::{
     ArtifactStore, Digest, Disk, DiskReader, Format, Limits, Module, Process, ReadError, ReaderId,
     Refusal, RefusalCode,
 };
-use std::slice::from_ref;
 use std::sync::Arc;
 
 /// The format: Lua source with `handle(msg, env)`.
 pub const FORMAT: &str = "lua-5.3-1";
+/// HyperBEAM's: Lua source with `compute(base, req, opts)`.
+pub const HYPERBEAM_FORMAT: &str = "application/lua";
 
-/// Everything that may change a result: the sources that are compiled into this crate, by their digest, and
+/// Everything that may change a result: the Lua that is patched, what work costs, what is ours in every world, and
 /// these words. A change of any of them is a change of rules.
-const RULES: &str = "lua-5.3-1: PUC 5.3.6 with the patch and the allow-list of drivebay-lua-sys";
+fn rules(name: &str) -> Digest {
+    let parts: [&[u8]; 6] = [
+        name.as_bytes(),
+        b"PUC 5.3.6 with the patch and the allow-list of drivebay-lua-sys",
+        drivebay_lua_sys::COSTS.as_bytes(),
+        include_bytes!("prelude.lua"),
+        include_bytes!("crypto.lua"),
+        include_bytes!("hyperbeam.lua"),
+    ];
+    Digest::of_parts("drivebay-lua rules", &parts)
+}
 
 /// Reads Lua.
 pub struct LuaReader {
-    format: Format,
+    formats: [Format; 2],
 }
 
 impl Default for LuaReader {
     fn default() -> Self {
-        Self { format: Format { name: FORMAT.into(), rules: Digest::of(RULES.as_bytes()) } }
+        let format = |name: &str| Format { name: name.into(), rules: rules(name) };
+        Self { formats: [FORMAT, HYPERBEAM_FORMAT].map(format) }
     }
 }
 
@@ -35,16 +48,23 @@ impl DiskReader for LuaReader {
     }
 
     fn formats(&self) -> &[Format] {
-        from_ref(&self.format)
+        &self.formats
     }
 
     fn read(&self, module: &Module, _: &dyn ArtifactStore) -> Result<Arc<dyn Disk>, ReadError> {
-        if module.format != self.format.name {
-            let why = format!("unknown format {}; this reader knows {FORMAT}", module.format);
+        let Some(format) = self.formats.iter().find(|format| format.name == module.format) else {
+            let why = format!(
+                "unknown format {}; this reader knows {FORMAT} and {HYPERBEAM_FORMAT}",
+                module.format
+            );
             return Err(Refusal::new(RefusalCode::UnknownFormat, why).into());
-        }
+        };
+        let convention = match format.name.as_str() {
+            FORMAT => Convention::Handle,
+            _ => Convention::Compute,
+        };
         let files = bundle::files(module)?;
-        Ok(Arc::new(LuaDisk::new(module, self.format.clone(), files)))
+        Ok(Arc::new(LuaDisk::new(module, format.clone(), files, convention)))
     }
 
     fn limits(&self, module: &Module, process: &Process) -> Limits {

@@ -34,6 +34,8 @@ typedef struct dbay_arena {
   size_t committed;  /* bytes of 'copy' that mean something */
   int faults;        /* the descriptor that watches, or -1 */
   int left;          /* 'live' is no more than an address */
+  uint8_t *shadow;   /* of the committed state, under the sanitizer */
+  size_t shadows;
 } dbay_arena;
 
 typedef struct dbay_layer {
@@ -44,6 +46,48 @@ typedef struct dbay_layer {
   uint8_t *pages;
   int lost;          /* there was no memory for a page */
 } dbay_layer;
+
+/* ---- under the address sanitizer: what is not given out is hidden, and what is committed or taken back keeps
+** its shadow. Elsewhere this is nothing. */
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define HIDE(p, n) __asan_poison_memory_region((p), (n))
+#define SHOW(p, n) __asan_unpoison_memory_region((p), (n))
+
+/* memcpy would be stopped at what is hidden. */
+__attribute__((no_sanitize_address, noinline))
+static void copybytes (void *to, const void *from, size_t n) {
+  volatile uint64_t *t = (volatile uint64_t *)to;
+  const volatile uint64_t *f = (const volatile uint64_t *)from;
+  size_t i;
+  for (i = 0; i < (n + 7) / 8; i++) t[i] = f[i];  /* of whole pages, or words */
+}
+
+static uint8_t *shadow (const dbay_arena *a) {
+  size_t scale, offset;
+  __asan_get_shadow_mapping(&scale, &offset);
+  return (uint8_t *)(((size_t)a->live >> scale) + offset);
+}
+
+__attribute__((no_sanitize_address))
+static void keepshadow (dbay_arena *a, size_t used, int back) {
+  uint8_t *s = shadow(a);
+  size_t n = (used + 7) / 8, i, old = (a->committed + 7) / 8;
+  if (back) {
+    for (i = 0; i < n || i < old; i++) s[i] = i < a->shadows ? a->shadow[i] : 0xf7;
+    return;
+  }
+  a->shadow = (uint8_t *)realloc(a->shadow, n);
+  for (i = 0; i < n; i++) a->shadow[i] = s[i];
+  a->shadows = n;
+}
+#else
+#define HIDE(p, n) ((void)0)
+#define SHOW(p, n) ((void)0)
+#define copybytes memcpy
+#define keepshadow(a, used, back) ((void)0)
+#endif
 
 /* ---- the allocator: the same calls give the same places */
 
@@ -63,9 +107,12 @@ static int sizeclass (size_t n, size_t *size) {
   return SMALL + (k - 10) * 4 + i;
 }
 
-static void release (Head *h, void *p, int class) {
+static void release (Head *h, void *p, int class, size_t size) {
+  SHOW(p, size);
   *(void **)p = h->freed[class];
   h->freed[class] = p;
+  HIDE(p, size);
+  (void)size;
 }
 
 void *dbay_alloc (void *ud, void *p, size_t old, size_t n) {
@@ -74,22 +121,31 @@ void *dbay_alloc (void *ud, void *p, size_t old, size_t n) {
   int oldclass = p != NULL ? sizeclass(old, &oldsize) : -1, class;
   void *q;
   if (n == 0) {
-    if (p != NULL) release(h, p, oldclass);
+    if (p != NULL) release(h, p, oldclass, oldsize);
     return NULL;
   }
   if (n > (size_t)1 << 40) return NULL;
   class = sizeclass(n, &size);
-  if (class == oldclass) return p;
+  if (class == oldclass) {
+    HIDE(p, size);
+    SHOW(p, n);
+    return p;
+  }
   q = h->freed[class];
-  if (q != NULL) h->freed[class] = *(void **)q;
+  if (q != NULL) {
+    SHOW(q, size);
+    h->freed[class] = *(void **)q;
+  }
   else {
     if (size > h->end - h->bump) return NULL;
     q = (uint8_t *)h + h->bump;
     h->bump += size;
   }
+  HIDE(q, size);
+  SHOW(q, n);
   if (p != NULL) {
     memcpy(q, p, old < n ? old : n);
-    release(h, p, oldclass);
+    release(h, p, oldclass, oldsize);
   }
   return q;
 }
@@ -188,7 +244,7 @@ ptrdiff_t dbay_copyoff (const dbay_arena *a) { return a->copy - a->live; }
 static void copypages (dbay_arena *a, dbay_layer *l, size_t from, size_t len) {
   size_t i;
   for (i = 0; l != NULL && i < len; i += PAGE) keep(l, from + i, a->copy + from + i);
-  memcpy(a->copy + from, a->live + from, len);
+  copybytes(a->copy + from, a->live + from, len);
 }
 
 #if defined(__linux__)
@@ -227,7 +283,7 @@ static int written (dbay_arena *a, size_t end, int back, dbay_layer *l) {
       size_t from = (size_t)(regions[i].start - (uint64_t)(size_t)a->live);
       size_t len = (size_t)(regions[i].end - regions[i].start);
       if (back && from >= a->committed) continue;
-      if (back) memcpy(a->live + from, a->copy + from, len);
+      if (back) copybytes(a->live + from, a->copy + from, len);
       else copypages(a, l, from, len);
     }
     at = s.walk_end;
@@ -267,10 +323,15 @@ static uint8_t *reserve (size_t span) {
   return p == MAP_FAILED ? NULL : (uint8_t *)p;
 }
 
+size_t dbay_arenaused (const dbay_arena *a);
+
 /* The world is gone; its last committed state may still be read. */
 void dbay_arenaleave (dbay_arena *a) {
   if (a->faults >= 0) close(a->faults);
-  if (a->live != NULL && !a->left) munmap(a->live, a->span);
+  if (a->live != NULL && !a->left) {
+    SHOW(a->live, dbay_arenaused(a));
+    munmap(a->live, a->span);
+  }
   a->faults = -1;
   a->left = 1;
 }
@@ -279,6 +340,7 @@ void dbay_arenafree (dbay_arena *a) {
   if (a == NULL) return;
   dbay_arenaleave(a);
   if (a->copy != NULL) munmap(a->copy, a->span);
+  free(a->shadow);
   free(a);
 }
 
@@ -316,6 +378,7 @@ static void distrust (dbay_arena *a) {
 /* What is there now is what dbay_rollback goes back to. What the newest layer stands for is kept in it. */
 void dbay_commit (dbay_arena *a, dbay_layer *newest) {
   size_t used = dbay_arenaused(a), i;
+  keepshadow(a, used, 0);
   if (a->faults >= 0) {
     if (written(a, used, 0, newest)) {
       a->committed = used;
@@ -323,7 +386,7 @@ void dbay_commit (dbay_arena *a, dbay_layer *newest) {
     }
     distrust(a);
   }
-  if (newest == NULL) memcpy(a->copy, a->live, used);
+  if (newest == NULL) copybytes(a->copy, a->live, used);
   else
     for (i = 0; i < used; i += PAGE)
       if (memcmp(a->copy + i, a->live + i, PAGE) != 0) copypages(a, newest, i, PAGE);
@@ -334,10 +397,11 @@ void dbay_commit (dbay_arena *a, dbay_layer *newest) {
 void dbay_rollback (dbay_arena *a) {
   size_t used = dbay_arenaused(a);
   size_t kept = (a->committed + PAGE - 1) & ~(PAGE - 1);
+  keepshadow(a, used, 1);
   if (a->faults >= 0) {
     if (!written(a, used > a->committed ? used : a->committed, 1, NULL)) distrust(a);
   }
-  if (a->faults < 0) memcpy(a->live, a->copy, a->committed);
+  if (a->faults < 0) copybytes(a->live, a->copy, a->committed);
   /* what a failed call took is given back to the machine */
   if (used > kept + RETURNED)
     madvise(a->live + kept, ((used + PAGE - 1) & ~(PAGE - 1)) - kept, MADV_DONTNEED);

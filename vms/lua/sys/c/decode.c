@@ -620,6 +620,10 @@ static void getworld (lua_State *L, void *ud) {
   d->objs = (void **)scratch(d, d->n * sizeof(void *));
   d->kinds = (uint8_t *)scratch(d, d->n);
   d->frames = (uint32_t *)scratch(d, d->n * sizeof(uint32_t));
+  { int texts = 128;  /* room for them at once, if that is what they are */
+    while ((uint32_t)texts < d->n / 2 && texts < 1 << 26) texts *= 2;
+    if (texts > g->strt.size) luaS_resize(L, texts);
+  }
   for (i = 0; i < d->nchunks; i++) getchunk(d, &d->chunks[i]);
   for (i = 0; i < d->n; i++) gethead(d, i);
   getval(d, &v);

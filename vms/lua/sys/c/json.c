@@ -31,7 +31,7 @@ static void put (Out *o, const char *s, size_t n) {
 static void putstring (Out *o, const char *s, size_t n) {
   static const char hex[] = "0123456789abcdef";
   size_t i, from = 0;
-  dbay_charge(o->L, 1 + n / 4);
+  dbay_charge(o->L, 1 + n / COST_JSON_TEXT);
   put(o, "\"", 1);
   for (i = 0; i < n; i++) {
     unsigned char c = (unsigned char)s[i];
@@ -130,7 +130,7 @@ static void putnumber (Out *o) {
 
 static void putvalue (Out *o, int depth) {
   lua_State *L = o->L;
-  dbay_charge(L, 2);
+  dbay_charge(L, COST_JSON_VALUE);
   switch (lua_type(L, -1)) {
     case LUA_TNIL: put(o, "null", 4); break;
     case LUA_TBOOLEAN:
@@ -170,7 +170,7 @@ typedef struct In {
 static l_noret bad (In *in, const char *at, const char *why) {
   int line = 1, column = 1;
   const char *q;
-  dbay_charge(in->L, (size_t)(at - in->s) / 8);
+  dbay_charge(in->L, (size_t)(at - in->s) / COST_JSON_ERROR_TEXT);
   for (q = in->s; q < at; q++) {
     column++;
     if (*q == '\n') {
@@ -255,7 +255,7 @@ static void getstring (In *in) {
     q++;
   }
   if (q >= in->end) bad(in, from, "expected closing quote for string");
-  dbay_charge(L, 2 + (size_t)(q - from) / 4);
+  dbay_charge(L, COST_JSON_VALUE + (size_t)(q - from) / COST_JSON_TEXT);
   in->p++;
   if (plain) lua_pushlstring(L, in->p, (size_t)(q - in->p));
   else {
@@ -275,7 +275,7 @@ static void getnumber (In *in) {
   size_t n;
   while (in->p < in->end && strchr(" \t\r\n]},", *in->p) == NULL) in->p++;
   n = (size_t)(in->p - from);
-  dbay_charge(in->L, 4 + n / 4);
+  dbay_charge(in->L, COST_JSON_NUMBER + n / COST_JSON_TEXT);
   if (n >= sizeof text || memchr(from, 0, n) != NULL) bad(in, from, "invalid number");
   memcpy(text, from, n);
   text[n] = 0;
@@ -336,7 +336,7 @@ static void getvalue (In *in, int depth) {
   char c;
   if (depth >= DEPTH_MAX) bad(in, in->p, "nested too deep");
   luaL_checkstack(L, 8, "too deep");
-  dbay_charge(L, 2);
+  dbay_charge(L, COST_JSON_VALUE);
   space(in);
   if (in->p >= in->end) bad(in, in->p, "unexpected end");
   c = *in->p;

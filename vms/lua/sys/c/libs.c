@@ -8,6 +8,7 @@ int dbay_jsondecode (lua_State *L);
 int dbay_base64encode (lua_State *L);
 int dbay_base64decode (lua_State *L);
 int dbay_sha256 (lua_State *L);
+int dbay_hash (lua_State *L);
 int dbay_ostime (lua_State *L);
 int dbay_osdate (lua_State *L);
 int dbay_osclock (lua_State *L);
@@ -32,7 +33,7 @@ static int print (lua_State *L) {
   }
   luaL_pushresult(&b);
   s = lua_tolstring(L, -1, &len);
-  dbay_charge(L, 20 + len / 4);
+  dbay_charge(L, COST_PRINT + len / COST_PRINT_TEXT);
   if (run != NULL && !run->print(run->host, s, len)) dbay_fail(L, DBAY_LOUD);
   return 0;
 }
@@ -50,7 +51,7 @@ static int collectgarbage (lua_State *L) {
 
 static int traceback (lua_State *L) {
   const char *message = lua_tostring(L, 1);
-  dbay_charge(L, 200);
+  dbay_charge(L, COST_TRACEBACK);
   if (message == NULL && !lua_isnoneornil(L, 1)) lua_pushvalue(L, 1);
   else luaL_traceback(L, L, message, (int)luaL_optinteger(L, 2, 1));
   return 1;
@@ -68,7 +69,7 @@ static int data (lua_State *L) {
   luaL_argcheck(L, idlen <= 256, 1, "no id is that long");
   luaL_argcheck(L, from >= 0, 2, "not negative");
   luaL_argcheck(L, len >= 0 && len <= (1 << 20), 3, "at most 1 MiB at a time");
-  dbay_charge(L, 1000 + (size_t)len / 4);
+  dbay_charge(L, COST_HOST + (size_t)len / COST_HOST_TEXT);
   if (run == NULL) return luaL_error(L, "no host to ask");
   found = run->read(run->host, id, idlen, (uint64_t)from, (uint64_t)len, &out, &total);
   if (found < 0) dbay_fail(L, DBAY_HOST);
@@ -115,6 +116,7 @@ static dbay_function functions[] = {
   {"json.encode", dbay_jsonencode, 0}, {"json.decode", dbay_jsondecode, 0},
   {"base64.encode", dbay_base64encode, 0}, {"base64.decode", dbay_base64decode, 0},
   {"drivebay.sha256", dbay_sha256, 0}, {"drivebay.data", data, 0},
+  {"drivebay.hash", dbay_hash, 0},
 };
 #define NFUNCTIONS (sizeof(functions) / sizeof(functions[0]))
 

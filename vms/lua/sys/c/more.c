@@ -160,7 +160,7 @@ int dbay_osdate (lua_State *L) {
     lua_setfield(L, -2, "isdst");
     return 1;
   }
-  dbay_charge(L, 20 + 4 * n);
+  dbay_charge(L, COST_DATE + COST_DATE_TEXT * n);
   luaL_buffinit(L, &b);
   for (; s < end; s++) {
     if (*s != '%') luaL_addchar(&b, *s);
@@ -180,7 +180,7 @@ int dbay_base64encode (lua_State *L) {
   luaL_Buffer b;
   char *to;
   luaL_argcheck(L, n < (size_t)1 << 60, 1, "too long");
-  dbay_charge(L, n / 4);
+  dbay_charge(L, n / COST_BASE64_TEXT);
   to = luaL_buffinitsize(L, &b, (n + 2) / 3 * 4);
   for (i = 0; i < n; i += 3) {
     unsigned w = (unsigned)s[i] << 16 | (i + 1 < n ? (unsigned)s[i + 1] << 8 : 0) | (i + 2 < n ? s[i + 2] : 0);
@@ -197,8 +197,8 @@ static int sixbits (unsigned char c) {
   if (c >= 'A' && c <= 'Z') return c - 'A';
   if (c >= 'a' && c <= 'z') return c - 'a' + 26;
   if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+' || c == '-') return 62;
-  if (c == '/' || c == '_') return 63;
+  if (c == '+') return 62;
+  if (c == '/') return 63;
   return -1;
 }
 
@@ -209,7 +209,7 @@ int dbay_base64decode (lua_State *L) {
   char *to;
   unsigned w = 0;
   int have = 0;
-  dbay_charge(L, n / 4);
+  dbay_charge(L, n / COST_BASE64_TEXT);
   to = luaL_buffinitsize(L, &b, n / 4 * 3 + 3);
   for (i = 0; i < n; i++) {
     int x = sixbits(s[i]);
@@ -265,7 +265,7 @@ int dbay_sha256 (lua_State *L) {
   const unsigned char *s = (const unsigned char *)luaL_checklstring(L, 1, &n);
   unsigned char tail[128] = {0};
   char hex[65];
-  dbay_charge(L, 50 + n);
+  dbay_charge(L, COST_SHA256 + n);
   for (left = n; left >= 64; left -= 64, s += 64) block(h, s);
   memcpy(tail, s, left);
   tail[left] = 0x80;

@@ -62,7 +62,7 @@ void dbay_census (lua_State *L, size_t more) {
   if (nomemory) dbay_fail(L, DBAY_EXHAUSTED);
   g->counted = live + more;
   if (g->counted > g->memlimit) dbay_fail(L, DBAY_MEMORY);
-  db_charge(L, live / 8);
+  db_charge(L, live / COST_CENSUS_BYTES);
 }
 
 /* ---- the table of short texts: buckets by a secret of this program's run */
@@ -174,6 +174,18 @@ unsigned long long dbay_stampof (lua_State *L, int idx) {
   }
 }
 
+/* ---- the remainder of a division is found bit by bit */
+
+double dbay_fmod (double a, double b) {
+  uint64_t x, y;
+  int bits;
+  memcpy(&x, &a, 8);
+  memcpy(&y, &b, 8);
+  bits = (int)(x >> 52 & 0x7ff) - (int)(y >> 52 & 0x7ff);
+  if (bits >= COST_REMAINDER_BITS) dbay_hops((size_t)bits / COST_REMAINDER_BITS);
+  return fmod(a, b);
+}
+
 /* ---- chance: splitmix64, seeded from the call (Steele, Lea, Flood 2014) */
 
 double dbay_random (lua_State *L) {
@@ -233,7 +245,7 @@ void dbay_canpark (lua_State *L) {
   for (ci = L->ci; ci != NULL && ci != &L->base_ci; ci = ci->previous) {
     OpCode op;
     if (!isLua(ci)) continue;
-    dbay_charge(L, 1);
+    dbay_charge(L, COST_YIELD_FRAME);
     op = GET_OPCODE(ci->u.l.savedpc[-1]);
     if (op != OP_CALL && op != OP_TAILCALL && op != OP_TFORCALL)
       luaG_runerror(L, "attempt to yield across a metamethod");

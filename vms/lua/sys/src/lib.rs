@@ -6,7 +6,11 @@
 //! Lua is Copyright © 1994–2020 Lua.org, PUC-Rio, under the MIT licence.
 #![allow(unsafe_code, reason = "declarations of C, and functions for C")]
 
+use sha3::Digest;
 use std::ffi::{c_char, c_int, c_void};
+
+/// What work costs, as C has it: part of the rules.
+pub const COSTS: &str = include_str!("../c/costs.h");
 
 /// A world's memory. Only pointed at.
 #[repr(C)]
@@ -248,4 +252,28 @@ extern "C" fn dbay_pow(x: f64, y: f64) -> f64 {
 #[unsafe(no_mangle)]
 extern "C" fn dbay_atan2(y: f64, x: f64) -> f64 {
     libm::atan2(y, x)
+}
+
+/// A digest of `n` bytes of text, written to `out`, which has room for 64; its length. The kinds are numbered as the
+/// names in `c/digest.c` are.
+// SAFETY: no other symbol has this name.
+#[unsafe(no_mangle)]
+extern "C" fn dbay_digest(kind: c_int, text: *const u8, n: usize, out: *mut u8) -> usize {
+    // SAFETY: C passes a Lua string and its length.
+    let text = if n == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(text, n) } };
+    let put = |digest: &[u8]| {
+        // SAFETY: no digest is longer than the 64 bytes that C has there.
+        unsafe { std::ptr::copy_nonoverlapping(digest.as_ptr(), out, digest.len()) };
+        digest.len()
+    };
+    match kind {
+        0 => put(&md5::Md5::digest(text)),
+        1 => put(&sha1::Sha1::digest(text)),
+        2 => put(&sha2::Sha256::digest(text)),
+        3 => put(&sha2::Sha512::digest(text)),
+        4 => put(&sha3::Sha3_256::digest(text)),
+        5 => put(&sha3::Sha3_512::digest(text)),
+        6 => put(&sha3::Keccak256::digest(text)),
+        _ => put(&sha3::Keccak512::digest(text)),
+    }
 }

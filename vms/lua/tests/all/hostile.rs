@@ -3,13 +3,15 @@
 use crate::{long, reader, roles};
 use drivebay_disk::testing::{MapHost, call};
 use drivebay_disk::{
-    Drive, FaultCode, Image, Limits, MountError, NoArtifacts, Output, Pages, Ran, SectionName,
+    Drive, FaultCode, Fuel, Image, Limits, MountError, NoArtifacts, Output, Pages, Ran, SectionName,
 };
 use libtest_mimic::{Failed, Trial};
 use std::sync::Arc;
 
 /// `--- verdict: name`, then Lua. The verdict is a fault's name, or `ok` and then the output is `ok` too.
 const CORPUS: &str = include_str!("hostile.lua.txt");
+/// Fuel enough for what fills the memory.
+const LIMITS: Limits = Limits { fuel: Fuel(6_000_000), ..roles::LIMITS };
 const BENT: usize = 200;
 const BENT_LONG: usize = 10_000;
 
@@ -71,7 +73,7 @@ fn plain(drive: Box<dyn Drive>, nonce: u64, expected: &str) -> Result<Box<dyn Dr
 
 fn run(drive: Box<dyn Drive>, nonce: u64, data: &str) -> Ran {
     let call = call(nonce).data(data.to_owned()).build();
-    drive.run(call, &roles::LIMITS, Arc::new(MapHost::new())).unwrap()
+    drive.run(call, &LIMITS, Arc::new(MapHost::new())).unwrap()
 }
 
 /// Images of a full world with bytes changed, cut, put in and swapped: refused, or mounted as what they say,
@@ -109,7 +111,7 @@ fn bent_images() -> Result<(), Failed> {
 }
 
 fn bent_run(mut drive: Box<dyn Drive>) {
-    let limits = Limits { fuel: drivebay_disk::Fuel(200_000), ..roles::LIMITS };
+    let limits = Limits { fuel: Fuel(200_000), ..LIMITS };
     for nonce in 40..44 {
         let call = call(nonce).data("x").build();
         drive = match drive.run(call, &limits, Arc::new(MapHost::new())).unwrap() {

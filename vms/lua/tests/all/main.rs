@@ -3,9 +3,12 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 mod differential;
+mod held;
 mod hostile;
+mod limits;
 mod logs;
 mod maker;
+mod names;
 mod roles;
 mod stock;
 
@@ -26,8 +29,11 @@ fn long() -> bool {
 fn main() {
     let mut trials = laws::trials(reader(), Arc::new(roles::roles()));
     trials.extend(differential::trials());
+    trials.extend(held::trials());
     trials.extend(hostile::trials());
+    trials.extend(limits::trials());
     trials.extend(logs::trials());
+    trials.extend(names::trials());
     trials.extend(stock::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
