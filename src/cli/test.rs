@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cu::Readers,
     disk::{
-        Disk, Drive, Fuel, Limits, Module, NoArtifacts, Output, Ran, Tag,
+        Drive, Fuel, Limits, Module, NoArtifacts, Output, Ran, Tag,
         json::{Json, Value},
         testing::{NoHost, call},
     },
