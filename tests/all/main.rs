@@ -13,6 +13,7 @@ mod eth;
 mod evm;
 mod image;
 mod kit;
+mod lua;
 mod refusals;
 mod replay;
 mod run;

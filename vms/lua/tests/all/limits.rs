@@ -13,13 +13,16 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The verdict of a dry-run of the next call under a limit, and its fuel.
+/// A drive that gave itself back, how a dry-run on it ended, and its fuel.
+type Verdict = (Box<dyn Drive>, Option<FaultCode>, Fuel);
+
+/// The verdict of a dry-run of the next call under a limit.
 fn verdict(
     drive: Box<dyn Drive>,
     nonce: u64,
     data: &str,
     memory_bytes: u64,
-) -> Result<(Box<dyn Drive>, Option<FaultCode>, Fuel), Failed> {
+) -> Result<Verdict, Failed> {
     let call = call(nonce).data(data.to_owned()).mode(Mode::DryRun).build();
     let limits = Limits { memory_bytes, ..roles::LIMITS };
     match drive.run(call, &limits, Arc::new(MapHost::new())).unwrap() {

@@ -2,7 +2,7 @@
 
 use crate::{reader, roles};
 use drivebay_disk::testing::{MapHost, call};
-use drivebay_disk::{Disk, FaultCode, Module, NoArtifacts, Output, Ran, Reply};
+use drivebay_disk::{FaultCode, Module, NoArtifacts, Output, Ran, Reply};
 use drivebay_lua::HYPERBEAM_FORMAT;
 use libtest_mimic::{Failed, Trial};
 use std::sync::Arc;
@@ -100,11 +100,7 @@ function compute(base, req, opts)
 end
 "#;
 
-fn hyperbeam(
-    image: Option<drivebay_disk::Image>,
-    nonce: u64,
-    action: &str,
-) -> Result<(Ran, Arc<dyn Disk>), Failed> {
+fn hyperbeam(image: Option<drivebay_disk::Image>, nonce: u64, action: &str) -> Result<Ran, Failed> {
     let module = Module::new(COUNTER.as_bytes().to_vec(), HYPERBEAM_FORMAT, Vec::new());
     let disk = reader().read(&module, &NoArtifacts)?;
     let drive = disk.clone().mount(image.as_ref().unwrap_or(disk.blank()))?;
@@ -112,7 +108,7 @@ fn hyperbeam(
         .tag("Action", action)
         .message(|message| "OWNER".clone_into(&mut message.owner))
         .build();
-    Ok((drive.run(call, &roles::LIMITS, Arc::new(MapHost::new())).unwrap(), disk))
+    Ok(drive.run(call, &roles::LIMITS, Arc::new(MapHost::new())).unwrap())
 }
 
 fn done(ran: Ran) -> Result<(drivebay_disk::Image, Reply), Failed> {
@@ -124,8 +120,8 @@ fn done(ran: Ran) -> Result<(drivebay_disk::Image, Reply), Failed> {
 }
 
 fn compute() -> Result<(), Failed> {
-    let (image, _) = done(hyperbeam(None, 0, "count")?.0)?;
-    let (_, reply) = done(hyperbeam(Some(image), 1, "count")?.0)?;
+    let (image, _) = done(hyperbeam(None, 0, "count")?)?;
+    let (_, reply) = done(hyperbeam(Some(image), 1, "count")?)?;
     let Output::Json(output) = &reply.output else { return Err("no output".into()) };
     if !output.as_str().contains(" 2 at 1") {
         return Err(output.as_str().to_owned().into());
@@ -142,7 +138,7 @@ fn compute() -> Result<(), Failed> {
 
 fn failing() -> Result<(), Failed> {
     for (action, expected) in [("fail", "as it was told"), ("refuse", "not here")] {
-        match hyperbeam(None, 0, action)?.0 {
+        match hyperbeam(None, 0, action)? {
             Ran::Faulted { fault, .. }
                 if fault.code == FaultCode::Raised && fault.note.to_string().contains(expected) => {
             }
