@@ -67,12 +67,13 @@ fn workload(file: &str, module: &str, limit: Option<u64>) {
     }
 }
 
-/// The call with the sender that its message names.
+/// The call with the sender and the data that its message names.
 fn spoken(call: &Call) -> Arc<Call> {
     let value = Value::parse(&call.json.message).unwrap();
     let text = |key| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut message = (*call.message).clone();
     (message.owner, message.from) = (text("Owner"), text("From"));
+    message.data = Some(text("Data").into());
     Arc::new(Call { message: Arc::new(message), ..call.clone() })
 }
 
