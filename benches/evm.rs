@@ -154,8 +154,12 @@ fn main() {
             cfg.tx_gas_limit_cap = Some(u64::MAX);
         })
         .build_mainnet();
-    let mut drives: Vec<_> = [After::Nothing, After::Freeze, After::Root]
+    // `drive` leaves the others out, for a profile of it alone.
+    let alone = std::env::args().any(|word| word == "drive");
+    let roads = [After::Nothing, After::Freeze, After::Root];
+    let mut drives: Vec<_> = roads
         .into_iter()
+        .take(if alone { 1 } else { roads.len() })
         .map(|after| (Some(drive()), after, Vec::new()))
         .collect();
     let mut times = Vec::new();

@@ -15,6 +15,15 @@ use revm::{
     context::result::{ExecutionResult, HaltReason, Output as Returned},
     primitives::{Log, hex},
 };
+use std::cell::Cell;
+
+/// Bytes of the buffer that is kept for the next answer.
+const SCRATCH_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// What answers are written into.
+    static SCRATCH: Cell<String> = const { Cell::new(String::new()) };
+}
 
 /// The reply to a transaction that ended by itself.
 pub(crate) fn of(
@@ -42,7 +51,7 @@ pub(crate) fn of(
 fn success(facts: &Facts, abi: &Abi, plan: &Plan, (output, logs): (&Returned, &[Log])) -> Json {
     let bytes = output.data();
     let decoded = plan.function.as_ref().and_then(|f| answer_of(f, bytes));
-    let mut out = Writer::with_capacity(256 + 4 * bytes.len() + 1024 * logs.len().min(64));
+    let mut out = Writer::over(SCRATCH.take());
     out.object(|out| {
         out.key("data");
         match decoded {
@@ -63,7 +72,11 @@ fn success(facts: &Facts, abi: &Abi, plan: &Plan, (output, logs): (&Returned, &[
             out.key("transaction").hex(hash.as_slice());
         }
     });
-    out.finish()
+    let (json, scratch) = out.finish();
+    if scratch.capacity() <= SCRATCH_MAX {
+        SCRATCH.set(scratch);
+    }
+    json
 }
 
 fn shown(out: &mut Writer, (facts, abi): (&Facts, &Abi), log: &Log) {

@@ -8,12 +8,12 @@ use crate::{
     meter::Meter,
     precompiles::Precompiles,
     state::State,
-    world::{Empty, World},
+    world::{Empty, Hashed, Keys, World},
 };
 use drivebay_disk::{Fuel, Limits};
 use revm::{
     context::{CfgEnv, result::ExecutionResult},
-    primitives::{B256, Log, U256, hardfork::SpecId, keccak256},
+    primitives::{Address, B256, Log, U256, hardfork::SpecId, keccak256},
 };
 use revm_statetest_types::{SpecName, Test, TestSuite, TestUnit};
 
@@ -123,10 +123,13 @@ fn run(unit: &TestUnit, spec: SpecId, test: &Test) -> Result<(), String> {
     cfg.max_blobs_per_tx = Some(if spec >= SpecId::PRAGUE { 9 } else { 6 });
     cfg.memory_limit = u64::MAX;
     let block = unit.block_env(&mut cfg);
-    let world = world(unit);
+    let mut world = world(unit);
     let tx = match test.tx_env(unit) {
         Ok(tx) => tx,
-        Err(_) if test.expect_exception.is_some() => return end(test, &world, &[]),
+        Err(_) if test.expect_exception.is_some() => {
+            reward(&mut world, block.beneficiary, spec);
+            return end(test, &world, &[]);
+        }
         Err(error) => return Err(format!("the transaction: {error}")),
     };
     let mut machine = Machine::new(spec, Precompiles::plain(spec));
@@ -150,8 +153,21 @@ fn run(unit: &TestUnit, spec: SpecId, test: &Test) -> Result<(), String> {
         (Some(failure), None) => return Err(format!("refused: {failure}")),
         _ => {}
     }
-    let world = machine.db().unload().world;
+    let beneficiary = machine.ctx().block.beneficiary;
+    let mut world = machine.db().unload().world;
+    if refused.is_some() {
+        reward(&mut world, beneficiary, spec);
+    }
     end(test, &world, &logs)
+}
+
+/// A block without its transaction still has a reward, which is nothing in these tests; and before EIP-161
+/// nothing was enough to make an account. A transaction that runs pays its fee there, whatever it is.
+fn reward(world: &mut World, to: Address, spec: SpecId) {
+    let is_there = world.account(&Hashed.address(to)).is_some();
+    if Empty::under(spec) == Empty::Stays && !is_there {
+        world.set_account(to, 0, U256::ZERO, &[]);
+    }
 }
 
 const UNLIMITED: Limits = Limits {

@@ -2,6 +2,17 @@
 
 use super::{Json, Value, order, write};
 
+/// Every byte as two digits.
+const PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 /// Writes the text of one value in its one form. Brackets close by construction; keys must come in the
 /// order that JavaScript keeps, so none may be an array's index, and none may come twice.
 #[derive(Default)]
@@ -12,9 +23,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Room for so many bytes, to begin with.
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self { out: String::with_capacity(bytes), comma: false }
+    /// Writes into a buffer that was used before; what is in it is forgotten.
+    pub fn over(mut buffer: String) -> Self {
+        buffer.clear();
+        Self { out: buffer, comma: false }
     }
 
     fn next(&mut self) {
@@ -63,12 +75,19 @@ impl Writer {
 
     /// Bytes as `0x` and hexadecimal digits, in lower case.
     pub fn hex(&mut self, bytes: &[u8]) -> &mut Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |at: u8| char::from(DIGITS.get(usize::from(at)).copied().unwrap_or(b'0'));
         self.next();
+        self.out.reserve(2 * bytes.len() + 4);
         self.out.push_str("\"0x");
-        self.out.reserve(2 * bytes.len() + 1);
-        self.out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+        for chunk in bytes.chunks(32) {
+            let mut digits = [0; 64];
+            for (pair, byte) in digits.chunks_exact_mut(2).zip(chunk) {
+                if let Some(digits) = PAIRS.get(usize::from(*byte)) {
+                    pair.copy_from_slice(digits);
+                }
+            }
+            let digits = digits.get(..2 * chunk.len()).unwrap_or_default();
+            self.out.push_str(str::from_utf8(digits).unwrap_or_default());
+        }
         self.out.push('"');
         self
     }
@@ -81,11 +100,11 @@ impl Writer {
         self
     }
 
-    /// The text, as one value; `null` if nothing was written.
-    pub fn finish(self) -> Json {
+    /// The text, as one value (`null` if nothing was written), and the buffer for another.
+    pub fn finish(self) -> (Json, String) {
         match self.out.is_empty() {
-            true => Json::default(),
-            false => Json(self.out.into()),
+            true => (Json::default(), self.out),
+            false => (Json(self.out.as_str().into()), self.out),
         }
     }
 }
