@@ -125,6 +125,18 @@ fn ours(mut drive: Box<dyn Drive>, calls: &[Arc<Call>], after: After) -> (Box<dy
     (drive, took)
 }
 
+/// The token at `home`, and its holders' balances.
+fn state(home: Address) -> InMemoryDB {
+    let mut db = InMemoryDB::default();
+    let code = Bytecode::new_legacy(asm::asm(TOKEN).into());
+    db.insert_account_info(home, AccountInfo::from_bytecode(code));
+    for n in 0..HOLDERS {
+        let slot = balance_slot(holder(n));
+        db.insert_account_storage(home, slot, U256::from(1u64 << 60)).unwrap();
+    }
+    db
+}
+
 fn main() {
     let module = Module::new(init(), "evm-bytecode-osaka-1", Vec::<Tag>::new());
     let disk = EvmReader::default().read(&module, &NoArtifacts).unwrap();
@@ -139,15 +151,8 @@ fn main() {
         }
     };
     let home = address_of(&drivebay_disk::testing::process().id);
-    let mut db = InMemoryDB::default();
-    let code = Bytecode::new_legacy(asm::asm(TOKEN).into());
-    db.insert_account_info(home, AccountInfo::from_bytecode(code));
-    for n in 0..HOLDERS {
-        let slot = balance_slot(holder(n));
-        db.insert_account_storage(home, slot, U256::from(1u64 << 60)).unwrap();
-    }
     let mut bare = Context::mainnet()
-        .with_db(db)
+        .with_db(state(home))
         .modify_cfg_chained(|cfg| {
             cfg.set_spec_and_mainnet_gas_params(SpecId::OSAKA);
             cfg.disable_nonce_check = true;
