@@ -2,6 +2,8 @@
 pragma solidity ^0.8.28;
 
 /// The precompile through which a contract reaches ao. `vms/evm/README.md` has its rules and prices.
+/// What returns nothing is called through `Ao`: before such a call Solidity looks for code at the address,
+/// and a precompile has none.
 interface IOutbox {
     struct Tag {
         string name;
@@ -35,19 +37,43 @@ library Ao {
 
     /// Sends a message with an `Action` and no data.
     function act(string memory target, string memory action) internal {
-        OUTBOX.send(target, one("Action", action), "");
+        send(target, one("Action", action), "");
     }
 
     /// Sends a message.
     function send(string memory target, IOutbox.Tag[] memory tags, bytes memory data) internal {
-        OUTBOX.send(target, tags, data);
+        call(abi.encodeCall(IOutbox.send, (target, tags, data)), 0);
+    }
+
+    /// Spawns a process.
+    function spawn(string memory module, IOutbox.Tag[] memory tags, bytes memory data) internal {
+        call(abi.encodeCall(IOutbox.spawn, (module, tags, data)), 0);
+    }
+
+    /// Assigns a message to processes.
+    function assign(string memory message, string[] memory processes) internal {
+        call(abi.encodeCall(IOutbox.assign, (message, processes)), 0);
+    }
+
+    /// Takes value out of the process, to whoever ao knows by `recipient`.
+    function withdraw(string memory recipient, uint256 amount) internal {
+        call(abi.encodeCall(IOutbox.withdraw, (recipient)), amount);
+    }
+
+    function call(bytes memory what, uint256 amount) private {
+        (bool done, bytes memory why) = address(OUTBOX).call{value: amount}(what);
+        if (!done) {
+            assembly {
+                revert(add(why, 32), mload(why))
+            }
+        }
     }
 
     /// Answers whoever sent the current message, with its reference.
     function reply(IOutbox.Tag[] memory tags, bytes memory data) internal {
         (, string memory from,,) = OUTBOX.message();
         (bool found, string memory ref) = OUTBOX.tag("Reference");
-        OUTBOX.send(from, found ? and(tags, "X-Reference", ref) : tags, data);
+        send(from, found ? and(tags, "X-Reference", ref) : tags, data);
     }
 
     /// The last value of a tag of the current message; empty if it has none.

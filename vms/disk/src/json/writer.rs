@@ -3,6 +3,7 @@
 use super::{Json, Value, order, write};
 
 /// Every byte as two digits.
+#[allow(clippy::indexing_slicing, reason = "it is worked out by the compiler")]
 const PAIRS: [[u8; 2]; 256] = {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
