@@ -108,10 +108,10 @@ fn at(times: &[Duration], part: f64) -> f64 {
     times.get(index.min(times.len() - 1)).unwrap().as_secs_f64() * 1e3
 }
 
-/// A read of a process that is busy: from the slot before.
-async fn read(cu: &Cu) -> Duration {
+/// A read of a process that is busy: from the slot before. No two are the same, or one answer would do for all.
+async fn read(cu: &Cu, number: usize) -> Duration {
     let started = Instant::now();
-    let make = |_: &_| Ok(dry("read", &Process::default()));
+    let make = move |_: &_| Ok(dry(&format!("read {number}"), &Process::default()));
     let done = cu.dry_run("spin", At::Head, make).await.unwrap();
     assert_eq!(done.at.slot, slot(0), "the loop has ended: the machine is faster than its fuel");
     started.elapsed()
@@ -136,8 +136,8 @@ async fn main() {
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
     let mut reads = Vec::new();
-    for _ in 0..20 {
-        reads.push(read(&cu).await);
+    for number in 0..20 {
+        reads.push(read(&cu, number).await);
     }
     reads.sort_unstable();
     let beside = honest(&cu, MESSAGES + 1..=2 * MESSAGES).await;
