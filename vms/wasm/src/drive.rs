@@ -23,6 +23,8 @@ pub(crate) struct WasmDrive {
     bases: Arc<Bases>,
     /// The base that `live` lies on, or lay.
     under: Weak<Base>,
+    /// Pages that the process writes nearly every time, and so whoever is thawed in its state.
+    hot: Arc<[u64]>,
     /// `live` is mapped from one of `bases`, and so made again cheaply.
     thawed: bool,
     /// `live` has advanced past `base`.
@@ -34,14 +36,19 @@ impl WasmDrive {
         let live = Some(disk.revive(&state, None)?);
         let base = Arc::new(Mutex::new(state));
         let bases = Bases::of(&base);
-        let under = Weak::new();
-        Ok(Self { disk, live, base, bases, under, thawed: false, ahead: false })
+        let (under, hot) = (Weak::new(), Arc::default());
+        Ok(Self { disk, live, base, bases, under, hot, thawed: false, ahead: false })
     }
 
-    fn thawed(disk: Arc<WasmDisk>, state: State, bases: Arc<Bases>) -> Result<Self, HostError> {
+    fn thawed(
+        disk: Arc<WasmDisk>,
+        state: State,
+        bases: Arc<Bases>,
+        hot: Arc<[u64]>,
+    ) -> Result<Self, HostError> {
         let base = Arc::new(Mutex::new(state));
         let (live, under) = (None, Weak::new());
-        let mut drive = Self { disk, live, base, bases, under, thawed: true, ahead: false };
+        let mut drive = Self { disk, live, base, bases, under, hot, thawed: true, ahead: false };
         drive.live()?;
         Ok(drive)
     }
@@ -52,7 +59,11 @@ impl WasmDrive {
             let mut base = held(&self.base);
             // The process's own drive is not thawed, so this state is not the one that bases know.
             let start = if self.thawed { self.bases.start(&mut base.memory) } else { None };
-            self.live = Some(self.disk.revive(&base, start.as_ref())?);
+            let mut live = self.disk.revive(&base, start.as_ref())?;
+            if start.is_some() {
+                live.warm(&self.hot);
+            }
+            self.live = Some(live);
         }
         self.live.as_mut().ok_or_else(|| bug!("a guest that was just made is gone"))
     }
@@ -148,7 +159,8 @@ impl Drive for WasmDrive {
         let (disk, bases) = (Arc::clone(&self.disk), Arc::clone(&self.bases));
         let state = held(&self.base).clone();
         let bytes = state.memory.len_bytes() + state.posix.held_bytes();
-        Ok(Arc::new(WasmFrozen { disk, bases, state: Mutex::new(state), bytes }))
+        let hot = self.live.as_ref().map_or_else(Arc::default, |live| live.hot().into());
+        Ok(Arc::new(WasmFrozen { disk, bases, state: Mutex::new(state), hot, bytes }))
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -163,6 +175,7 @@ struct WasmFrozen {
     bases: Arc<Bases>,
     /// It never changes; where its bytes lie does.
     state: Mutex<State>,
+    hot: Arc<[u64]>,
     bytes: u64,
 }
 
@@ -170,7 +183,7 @@ impl Frozen for WasmFrozen {
     fn thaw(&self) -> Result<Box<dyn Drive>, HostError> {
         let (disk, bases) = (Arc::clone(&self.disk), Arc::clone(&self.bases));
         let mut state = held(&self.state).clone();
-        let drive = WasmDrive::thawed(disk, state.clone(), bases)?;
+        let drive = WasmDrive::thawed(disk, state.clone(), bases, Arc::clone(&self.hot))?;
         // If a base was made, the old bytes go.
         state.memory = held(&drive.base).memory.clone();
         *held(&self.state) = state;

@@ -95,6 +95,29 @@ impl Base {
     }
 }
 
+/// Gives `memory` pages of its own at once where they will be written soon: each costs less than by a fault.
+pub(crate) fn warm(memory: &mut [u8], pages: &[u64]) {
+    let Some(range) = whole_pages(memory) else { return };
+    let mut pages = pages.iter().filter_map(|page| usize::try_from(*page).ok()).peekable();
+    while let Some(first) = pages.next() {
+        let mut end = first + 1;
+        while pages.next_if_eq(&end).is_some() {
+            end += 1;
+        }
+        if end > range.len() / PAGE {
+            return;
+        }
+        let (at, len) = (range.start + first * PAGE, (end - first) * PAGE);
+        // SAFETY: the range lies within memory that is lent to us to be written; no byte of it changes.
+        let warmed =
+            unsafe { rustix::mm::madvise(at as *mut c_void, len, Advice::LinuxPopulateWrite) };
+        // Where the system cannot, or has no memory left, faults do it one by one, or not at all.
+        if warmed.is_err() {
+            return;
+        }
+    }
+}
+
 /// A sealed file, mapped to be read.
 struct View {
     at: *const c_void,

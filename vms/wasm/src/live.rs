@@ -4,6 +4,7 @@ use crate::abi;
 use crate::base::Start;
 use crate::host::{Asyncify, Guest, Run, World};
 use crate::limits::DEPTH_UNITS;
+use crate::linear;
 use crate::rewrite::{self, Facts};
 use crate::state::{Stage, State, WASM_PAGE};
 use crate::trap::{self, Stop};
@@ -122,6 +123,16 @@ impl Live {
     /// Pages written since this was last asked.
     fn written(&mut self) -> DirtySet {
         self.watch.written(self.guest.memory.data_mut(&mut self.store))
+    }
+
+    /// Pages that are written nearly every time.
+    pub(crate) fn hot(&self) -> Vec<u64> {
+        self.watch.hot()
+    }
+
+    /// Makes pages ready that will be written.
+    pub(crate) fn warm(&mut self, pages: &[u64]) {
+        linear::warm(self.guest.memory.data_mut(&mut self.store), pages);
     }
 
     /// Stops watching.

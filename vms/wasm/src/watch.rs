@@ -13,6 +13,8 @@ use std::ops::Range;
 const HOT: u8 = 2;
 /// Times that hot pages are believed, before all are protected again.
 const BELIEVED: u32 = 128;
+/// The most pages that are made ready for whoever runs next in this state.
+const HOT_MAX: usize = 4096;
 /// Runs of pages that are protected one by one. More are protected with all others, in one go.
 const RUNS: usize = 96;
 
@@ -49,6 +51,12 @@ impl Watch {
     /// Whether the next answer can be less than everything.
     pub(crate) fn knows(&self) -> bool {
         self.kernel.as_ref().is_some_and(Kernel::is_watching)
+    }
+
+    /// Pages that are written nearly every time, in order; no more than is worth preparing for.
+    pub(crate) fn hot(&self) -> Vec<u64> {
+        let hot = self.heat.last.iter().copied().filter(|page| self.heat.is_hot(*page));
+        hot.take(HOT_MAX).collect()
     }
 
     /// Those of the pages last listed that were as before: what is hot only by name need not be looked at each time.
