@@ -107,10 +107,10 @@ pub(crate) fn warm(memory: &mut [u8], pages: &[u64]) {
         if end > range.len() / PAGE {
             return;
         }
-        let (at, len) = (range.start + first * PAGE, (end - first) * PAGE);
+        let at = (range.start + first * PAGE) as *mut c_void;
+        let len = (end - first) * PAGE;
         // SAFETY: the range lies within memory that is lent to us to be written; no byte of it changes.
-        let warmed =
-            unsafe { rustix::mm::madvise(at as *mut c_void, len, Advice::LinuxPopulateWrite) };
+        let warmed = unsafe { rustix::mm::madvise(at, len, Advice::LinuxPopulateWrite) };
         // Where the system cannot, or has no memory left, faults do it one by one, or not at all.
         if warmed.is_err() {
             return;
