@@ -1,7 +1,12 @@
 //! Whatever ends a run, the state is the one before a message or the one after it.
 
 use crate::kit::{Bench, number, text};
-use std::{process::Stdio, thread, time::Duration};
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+    thread,
+    time::Duration,
+};
 
 const PING: &[&str] = &["--message", r#"{"Data":"hello"}"#];
 const SPIN: &[&str] = &["--message", r#"{"Data":"spin"}"#];
@@ -58,15 +63,15 @@ fn two_runs_at_once_do_not_meet() {
     let spins: Vec<&str> = (0..40).flat_map(|_| SPIN).copied().collect();
     let mut child = bench
         .command(&[&["run", "counter.wasm"][..], &spins].concat())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let refused = (0..200).find_map(|_| {
-        thread::sleep(Duration::from_millis(5));
-        let ended = bench.drivebay(&[&["run", "counter.wasm", "--dry-run"], PING].concat());
-        (ended.code != 0).then_some(ended)
-    });
-    refused.expect("the first run holds the process").expect(3, "is in use by another drivebay");
+    // Once it has said something it holds the process; asked before, it would be the one refused.
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    said.read_line(&mut String::new()).unwrap();
+    bench
+        .drivebay(&[&["run", "counter.wasm", "--dry-run"], PING].concat())
+        .expect(3, "is in use by another drivebay");
     child.kill().unwrap();
     child.wait().unwrap();
     assert_whole(&bench);

@@ -65,7 +65,7 @@ pub(crate) use metering::meter;
 use drivebay_disk::{Refusal, RefusalCode};
 
 /// Names these rules. Any change of output, for any module, takes a new number.
-pub(crate) const REWRITE_VERSION: u32 = 2;
+pub(crate) const REWRITE_VERSION: u32 = 3;
 
 /// What a NaN that arithmetic makes looks like. Moving bits (`neg`, `abs`, `copysign`, loads, selects,
 /// `pmin`, `pmax`) makes none and is left alone.

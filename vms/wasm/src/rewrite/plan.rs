@@ -75,6 +75,7 @@ impl Plan {
         // What the reference counts as gas, Asyncify's own work included, has to be done.
         let direct = rules.direct_waits && gas_import.is_none();
         let asyncify = if direct { asyncify::find(scan)? } else { None };
+        let copies = copy::find(scan, rules);
         let imported = count(scan.imports.len())?;
         let globals = count(scan.globals.len())?;
         Ok(Self {
@@ -83,7 +84,7 @@ impl Plan {
             added: if gas_import.is_some() { 2 } else { 1 },
             defined: count(scan.functions.len())?,
             gas_import,
-            copies: copy::find(scan, rules),
+            copies,
             asyncify,
             lowered: lowered(scan, rules),
             too_deep: imported,

@@ -1,4 +1,4 @@
-//! What is done for speed alone, addresses and folding: code with it and without answers alike.
+//! What is done for speed alone (addresses, copies, folding): code with it and without answers alike.
 
 use super::*;
 use crate::engine::{EngineKind, engine};
@@ -112,6 +112,43 @@ fn only_bounded_memories_are_lowered() {
         );
         let same = rewritten(&text, &WIDE).bytes == rewritten(&text, &lowered).bytes;
         assert_eq!(same, !is_lowered, "{limits}");
+    }
+}
+
+/// `TypedArray.copyWithin`, as the reference's import calls it.
+fn copy_within(memory: &mut [u8], [to, from, len]: [u64; 3]) {
+    let size = memory.len() as u64;
+    let (to, from) = (to.min(size), from.min(size));
+    let len = len.min(size - from).min(size - to);
+    memory.copy_within(from as usize..(from + len) as usize, to as usize);
+}
+
+#[test]
+fn copies_are_clamped_and_never_trap() {
+    let text = r#"(module (import "env" "copy" (func $copy (param i64 i64 i64)))
+        (memory (export "m") i64 1 1)
+        (func (export "go") (param i64 i64 i64)
+            (call $copy (local.get 0) (local.get 1) (local.get 2))))"#;
+    for lower in [Lower::Never, Lower::Bounded] {
+        let rules = Rules { copies: &[("env", "copy")], lower, ..WIDE };
+        let mut guest = Guest::new(text, &rules);
+        let memory = guest.memory();
+        let mut model: Vec<u8> = (0..65_536u32).map(|at| ((at * 31) >> 3) as u8).collect();
+        memory.data_mut(&mut guest.store).copy_from_slice(&model);
+        let mut seed = 7;
+        for round in 0..2000 {
+            let mut number = || match next(&mut seed) % 4 {
+                0 => next(&mut seed) % 65_536,
+                1 => 65_536 - next(&mut seed) % 300,
+                2 => next(&mut seed) % 300,
+                _ => (1 << 32) | (next(&mut seed) % 70_000),
+            };
+            let args = [number(), number(), number()];
+            copy_within(&mut model, args);
+            let args = args.map(|arg| Val::I64(arg.cast_signed()));
+            let (_, bytes) = guest.call("go", &args).unwrap();
+            assert!(bytes == model, "round {round}: {args:?}");
+        }
     }
 }
 
