@@ -8,7 +8,9 @@
 #[path = "../vms/evm/tests/all/asm.rs"]
 #[allow(dead_code, reason = "the tests need more of it")]
 mod asm;
+mod clock;
 
+use clock::cpu;
 use drivebay_disk::{
     Call, DiskReader, Drive, Fuel, Limits, Module, NoArtifacts, Ran, Tag,
     testing::{NoHost, call},
@@ -76,13 +78,6 @@ const LIMITS: Limits = Limits {
     depth: 1024,
 };
 
-/// Nanoseconds of processor that this thread has had. Yielding makes the kernel bring its books up to date.
-fn cpu_ns() -> u64 {
-    std::thread::yield_now();
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    text.split_whitespace().next().unwrap().parse().unwrap()
-}
-
 fn calls(first: u64) -> Vec<Arc<Call>> {
     (first..first + SLICE as u64)
         .map(|n| {
@@ -106,7 +101,7 @@ enum After {
 /// Runs a slice of calls; the time of all of it, a call.
 fn ours(mut drive: Box<dyn Drive>, calls: &[Arc<Call>], after: After) -> (Box<dyn Drive>, f64) {
     let host = Arc::new(NoHost);
-    let start = cpu_ns();
+    let start = cpu();
     let mut window = None;
     for call in calls {
         drive = match drive.run(call.clone(), &LIMITS, host.clone()).unwrap() {
@@ -121,7 +116,7 @@ fn ours(mut drive: Box<dyn Drive>, calls: &[Arc<Call>], after: After) -> (Box<dy
             window = Some(frozen);
         }
     }
-    let took = (cpu_ns() - start) as f64 / calls.len() as f64;
+    let took = (cpu() - start) as f64 / calls.len() as f64;
     drop(window);
     (drive, took)
 }
@@ -172,7 +167,7 @@ fn main() {
     for slice in 0..SLICES as u64 {
         let first = 1 + slice * SLICE as u64;
         let calls = calls(first);
-        let start = cpu_ns();
+        let start = cpu();
         for n in first..first + SLICE as u64 {
             let tx = TxEnv {
                 caller: holder(n),
@@ -185,7 +180,7 @@ fn main() {
             let result = bare.transact_commit(tx).unwrap();
             assert!(result.is_success(), "{result:?}");
         }
-        times.push((cpu_ns() - start) as f64 / SLICE as f64);
+        times.push((cpu() - start) as f64 / SLICE as f64);
         for (kept, after, times) in &mut drives {
             let (drive, took) = ours(kept.take().unwrap(), &calls, *after);
             *kept = Some(drive);

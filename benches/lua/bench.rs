@@ -9,8 +9,10 @@
 //! returned, so that its instructions can be counted from outside. `benches/lua/run` calls them.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench")]
 
-#[path = "../wasm/clock.rs"]
+#[path = "../clock.rs"]
 mod clock;
+#[path = "../memory.rs"]
+mod memory;
 mod play;
 mod state;
 #[path = "../wasm/workload.rs"]
@@ -99,6 +101,6 @@ fn print(name: &str, step: &str, times: &[u64], answered: usize) {
         times.len(),
         median as f64 / 1e3,
         mean / 1e3,
-        clock::resident_mb(),
+        memory::resident_mb(),
     );
 }

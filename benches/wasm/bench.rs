@@ -6,7 +6,10 @@
 //! is only thawed and dropped), `times` (the whole workload so often, each time anew), `pages` (raise the module's declared memory maximum to so many pages). `benches/run` calls it.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench")]
 
+#[path = "../clock.rs"]
 mod clock;
+#[path = "../memory.rs"]
+mod memory;
 mod module;
 mod workload;
 
@@ -81,7 +84,7 @@ fn run(workload: &Workload, roads: &mut [Box<dyn Road>], taken: &mut [Vec<Taken>
                     road.rest();
                 }
                 taken.times.push(cpu() - start);
-                taken.resident = clock::resident_mb();
+                taken.resident = memory::resident_mb();
             }
         }
     }

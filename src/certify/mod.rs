@@ -30,4 +30,5 @@ pub use replay_file::{Again, Recorder, ReplayFile, Told};
 pub use report::{
     About, Counts, Found, Outcome, ReaderLine, Report, SuiteReport, Tier, TranscriptRoot, Trial,
 };
+pub use suites::{run_state_tests, state_test_files};
 pub use table::table;

@@ -9,13 +9,13 @@ use super::{
 use crate::{
     cu::{
         Readers,
-        statetest::{Verdict, run_file},
+        statetest::{CaseReport, Verdict, run_file},
     },
     disk::DiskReader,
 };
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -79,8 +79,8 @@ fn missing(name: &str, folder: &Path) -> Vec<Step> {
 
 /// A step for each folder that has files of state tests, the names of those in `only` or all of them.
 fn state_tests(folder: &Path, only: &[&str]) -> Vec<Step> {
-    let mut files = Vec::new();
-    if walk(folder, &mut files).is_err() || files.is_empty() {
+    let files = state_test_files(folder).unwrap_or_default();
+    if files.is_empty() {
         return missing("state tests", folder);
     }
     let mut folders: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
@@ -97,15 +97,35 @@ fn state_tests(folder: &Path, only: &[&str]) -> Vec<Step> {
     folders.into_iter().map(step).collect()
 }
 
-fn walk(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// The files of tests at or below a path, by path. An error names the folder that cannot be listed.
+pub fn state_test_files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    walk(path, &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+fn walk(path: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     if !path.is_dir() {
         found.extend(path.extension().filter(|kind| *kind == "json").map(|_| path.to_owned()));
         return Ok(());
     }
-    let mut entries: Vec<_> =
-        path.read_dir()?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    entries.sort();
-    entries.iter().try_for_each(|entry| walk(entry, found))
+    let unlisted = |error: io::Error| {
+        io::Error::new(error.kind(), format!("cannot list {}: {error}", path.display()))
+    };
+    for entry in path.read_dir().map_err(unlisted)? {
+        walk(&entry.map_err(unlisted)?.path(), found)?;
+    }
+    Ok(())
+}
+
+/// Runs a file of tests. An error says that it is none, or that the executor panicked.
+pub fn run_state_tests(text: &str) -> Result<Vec<CaseReport>, String> {
+    match catch_unwind(AssertUnwindSafe(|| run_file(text))) {
+        Ok(Ok(reports)) => Ok(reports),
+        Ok(Err(why)) => Err(format!("it is no file of state tests: {why}")),
+        Err(_) => Err("the executor panicked".into()),
+    }
 }
 
 fn state_folder(files: &[PathBuf]) -> Found {
@@ -115,10 +135,9 @@ fn state_folder(files: &[PathBuf]) -> Found {
             Ok(text) => text,
             Err(error) => return Found::failed(format!("{}: {error}", file.display())),
         };
-        let reports = match catch_unwind(AssertUnwindSafe(|| run_file(&text))) {
-            Ok(Ok(reports)) => reports,
-            Ok(Err(why)) => return Found::failed(format!("{}: {why}", file.display())),
-            Err(_) => return Found::failed(format!("{}: the executor panicked", file.display())),
+        let reports = match run_state_tests(&text) {
+            Ok(reports) => reports,
+            Err(why) => return Found::failed(format!("{}: {why}", file.display())),
         };
         for report in reports {
             match report.verdict {

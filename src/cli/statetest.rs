@@ -7,7 +7,8 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    cu::statetest::{CaseReport, Verdict, run_file},
+    certify::{run_state_tests, state_test_files},
+    cu::statetest::{CaseReport, Verdict},
     disk::json::{Json, Value},
     wire::number,
 };
@@ -15,7 +16,6 @@ use anyhow::Context;
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -58,13 +58,11 @@ impl Args {
     }
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let mut found = Vec::new();
-        walk(&self.tests, &mut found)?;
+        let mut found = state_test_files(&self.tests)?;
         found.retain(|path| {
             let path = path.to_string_lossy();
             self.only.as_ref().is_none_or(|only| path.contains(only.as_str()))
         });
-        found.sort();
         if found.is_empty() {
             let place = self.tests.display();
             return Err(usage(format!("there is no .json file in {place} by that name")));
@@ -93,32 +91,15 @@ impl Args {
     }
 }
 
-fn walk(path: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    if !path.is_dir() {
-        found.extend(path.extension().filter(|kind| *kind == "json").map(|_| path.to_owned()));
-        return Ok(());
-    }
-    let entries = path.read_dir().with_context(|| format!("cannot list {}", path.display()))?;
-    for entry in entries {
-        walk(&entry?.path(), found)?;
-    }
-    Ok(())
-}
-
 /// The reports of a file. A file that is no state test, and a panic, are failures of one case.
 fn tested(path: &Path) -> anyhow::Result<Vec<CaseReport>> {
     let mut text = String::new();
     files::open(path, "test")?
         .read_to_string(&mut text)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    let failed = |why: String| {
-        vec![CaseReport { name: "the whole file".into(), verdict: Verdict::Failed(why) }]
-    };
-    Ok(match catch_unwind(AssertUnwindSafe(|| run_file(&text))) {
-        Ok(Ok(reports)) => reports,
-        Ok(Err(why)) => failed(format!("it is no file of state tests: {why}")),
-        Err(_) => failed("the executor panicked".into()),
-    })
+    let failed =
+        |why| vec![CaseReport { name: "the whole file".into(), verdict: Verdict::Failed(why) }];
+    Ok(run_state_tests(&text).unwrap_or_else(failed))
 }
 
 impl Total {

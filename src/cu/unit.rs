@@ -261,7 +261,16 @@ impl Cu {
 
     /// What is scheduled at a slot that has been evaluated here, asked of the source again.
     pub async fn entry(&self, process: &str, slot: Slot) -> Result<Entry, CuError> {
-        let after = self.before(process, slot).await?;
+        let before = self.before(process, slot).await?;
+        self.entry_after(process, before, slot).await
+    }
+
+    async fn entry_after(
+        &self,
+        process: &str,
+        after: Option<Position>,
+        slot: Slot,
+    ) -> Result<Entry, CuError> {
         let definition = self.process(process).await?;
         let (core, until) = (Arc::clone(&self.core), Until::Slot(slot));
         let read = move || core.source.entries(&definition, after.as_ref(), until, 1);
@@ -275,16 +284,10 @@ impl Cu {
 
     /// An evaluation that has been made here, taken out of its process: for whoever runs it again elsewhere.
     pub async fn case(&self, process: &str, slot: Slot) -> Result<Case, CuError> {
-        let entry = self.entry(process, slot).await?;
-        let query = ResultsQuery {
-            through: Some(Mark::Slot(slot)),
-            newest_first: true,
-            limit: 2,
-            ..ResultsQuery::default()
-        };
-        let found = self.results(process, query).await?.results;
-        let before = match found.get(1) {
-            Some(before) => Some(self.image_at(process, At::Slot(before.receipt.slot)).await?),
+        let before = self.before(process, slot).await?;
+        let entry = self.entry_after(process, before.clone(), slot).await?;
+        let before = match before {
+            Some(before) => Some(self.image_at(process, At::Slot(before.slot)).await?),
             None => None,
         };
         let loaded = lock(&self.core.lane(process).state).loaded.clone();

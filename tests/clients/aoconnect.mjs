@@ -1,18 +1,8 @@
 // npm's @permaweb/aoconnect 0.0.98, unmodified, in legacy mode, on a real aos process: every call that it
 // has, with an RSA and with an Ethereum wallet.
-import { connect } from '@permaweb/aoconnect'
-import { assert, done, ethereumSigner, rsaSigner, step, units, until } from './kit.mjs'
+import { ao, aosModule, assert, done, ethereumSigner, rsaSigner, step, units, until } from './kit.mjs'
 
-const ao = connect({
-  MODE: 'legacy',
-  noLog: true,
-  GATEWAY_URL: units.gateway,
-  GRAPHQL_URL: `${units.gateway}/graphql`,
-  MU_URL: units.mu,
-  CU_URL: units.cu,
-})
-const module = units.modules.aos2_0_6
-assert.ok(module, 'aos 2.0.6 was not published: run modules/fetch first')
+const module = aosModule()
 
 const text = (result) => result.Output?.data?.output ?? result.Output?.data
 const plain = (result) => String(text(result)).replace(/\u001b\[[0-9;]*m/g, '')

@@ -1,20 +1,10 @@
 // An aos process and an EVM process, each the other's correspondent: aos sends a transfer, the contract
 // answers through the outbox, and the handler of aos sees the tags. And who forges a sender is its signer.
-import { connect } from '@permaweb/aoconnect'
 import { Contract, JsonRpcProvider, Wallet, computeAddress, dataSlice, keccak256 } from 'ethers'
 import { deploy } from './evm.mjs'
-import { assert, done, ethereumSigner, step, units, until } from './kit.mjs'
+import { ao, aosModule, assert, done, ethereumSigner, step, units, until } from './kit.mjs'
 
-const ao = connect({
-  MODE: 'legacy',
-  noLog: true,
-  GATEWAY_URL: units.gateway,
-  GRAPHQL_URL: `${units.gateway}/graphql`,
-  MU_URL: units.mu,
-  CU_URL: units.cu,
-})
-const module = units.modules.aos2_0_6
-assert.ok(module, 'aos 2.0.6 was not published: run modules/fetch first')
+const module = aosModule()
 const signer = ethereumSigner()
 const me = computeAddress(`0x${signer.address}`)
 

@@ -2,12 +2,28 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import * as arbundles from '@dha-team/arbundles'
-import { createDataItemSigner } from '@permaweb/aoconnect'
+import { connect, createDataItemSigner } from '@permaweb/aoconnect'
 
 export { assert }
 
 // `drivebay up --json` prints one line; the caller hands it over.
 export const units = JSON.parse(process.env.DRIVEBAY_UNITS)
+
+export const ao = connect({
+  MODE: 'legacy',
+  noLog: true,
+  GATEWAY_URL: units.gateway,
+  GRAPHQL_URL: `${units.gateway}/graphql`,
+  MU_URL: units.mu,
+  CU_URL: units.cu,
+})
+
+// The id of the aos module, for scripts that need it.
+export function aosModule() {
+  const module = units.modules.aos2_0_6
+  assert.ok(module, 'aos 2.0.6 was not published: run modules/fetch first')
+  return module
+}
 
 // An RSA key of 4096 bits takes a second to make, and has no meaning beyond a run.
 export function rsaSigner() {

@@ -268,19 +268,11 @@ impl Drive for Shared {
     ) -> Result<Ran, HostFailure> {
         let mut shared = self.0.lock().unwrap();
         let drive = std::mem::replace(&mut *shared, Box::new(Gone));
-        let mut put = |drive: Box<dyn Drive>| -> Box<dyn Drive> {
+        let put = |drive: Box<dyn Drive>| -> Box<dyn Drive> {
             *shared = drive;
             self.clone()
         };
-        Ok(match drive.run(call, limits, host)? {
-            Ran::Done { drive, reply, meter } => Ran::Done { drive: put(drive), reply, meter },
-            Ran::Faulted { drive, fault, reply, meter } => {
-                Ran::Faulted { drive: drive.map(put), fault, reply, meter }
-            }
-            Ran::Dry { drive, fault, reply, meter } => {
-                Ran::Dry { drive: drive.map(put), fault, reply, meter }
-            }
-        })
+        Ok(drive.run(call, limits, host)?.map_drive(put))
     }
     fn freeze(&mut self) -> Result<Arc<dyn Frozen>, HostError> {
         Ok(Arc::new(self.clone()))

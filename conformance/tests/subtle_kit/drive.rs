@@ -351,19 +351,11 @@ impl Drive for Twin {
         let one = self.0.clone();
         let mut shared = one.lock().unwrap();
         let drive = shared.take().ok_or_else(|| HostFailure::from(bug!("no drive")))?;
-        let mut put = |drive: Box<dyn Drive>| -> Box<dyn Drive> {
+        let put = |drive: Box<dyn Drive>| -> Box<dyn Drive> {
             *shared = Some(drive);
             Box::new(Self(self.0.clone()))
         };
-        Ok(match drive.run(call, limits, host)? {
-            Ran::Done { drive, reply, meter } => Ran::Done { drive: put(drive), reply, meter },
-            Ran::Faulted { drive, fault, reply, meter } => {
-                Ran::Faulted { drive: drive.map(put), fault, reply, meter }
-            }
-            Ran::Dry { drive, fault, reply, meter } => {
-                Ran::Dry { drive: drive.map(put), fault, reply, meter }
-            }
-        })
+        Ok(drive.run(call, limits, host)?.map_drive(put))
     }
     fn freeze(&mut self) -> Result<Arc<dyn Frozen>, HostError> {
         self.0.lock().unwrap().as_mut().ok_or_else(|| bug!("no drive"))?.freeze()

@@ -82,16 +82,11 @@ impl Drive for BallDrive {
             .0
             .run(Arc::clone(&call), limits, host)
             .map_err(|failure| HostFailure { drive: failure.drive.map(back), ..failure })?;
-        Ok(match ran {
+        Ok(match ran.map_drive(back) {
             Ran::Done { drive, reply, meter } => {
-                Ran::Done { drive: back(drive), reply: with_ball(reply, &call), meter }
+                Ran::Done { drive, reply: with_ball(reply, &call), meter }
             }
-            Ran::Faulted { drive, fault, reply, meter } => {
-                Ran::Faulted { drive: drive.map(back), fault, reply, meter }
-            }
-            Ran::Dry { drive, fault, reply, meter } => {
-                Ran::Dry { drive: drive.map(back), fault, reply, meter }
-            }
+            ended => ended,
         })
     }
     fn freeze(&mut self) -> Result<Arc<dyn Frozen>, HostError> {

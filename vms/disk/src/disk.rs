@@ -195,6 +195,21 @@ pub enum Ran {
     },
 }
 
+impl Ran {
+    /// The same end, its drive put into another: for a drive that wraps one.
+    pub fn map_drive(self, wrap: impl FnOnce(Box<dyn Drive>) -> Box<dyn Drive>) -> Self {
+        match self {
+            Self::Done { drive, reply, meter } => Self::Done { drive: wrap(drive), reply, meter },
+            Self::Faulted { drive, fault, reply, meter } => {
+                Self::Faulted { drive: drive.map(wrap), fault, reply, meter }
+            }
+            Self::Dry { drive, fault, reply, meter } => {
+                Self::Dry { drive: drive.map(wrap), fault, reply, meter }
+            }
+        }
+    }
+}
+
 /// What a call cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meter {

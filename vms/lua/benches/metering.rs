@@ -7,6 +7,10 @@
     reason = "a bench prints, and stops at what it lacks"
 )]
 
+#[path = "../../../benches/clock.rs"]
+mod clock;
+
+use clock::cpu;
 use drivebay_disk::testing::{NoHost, call};
 use drivebay_disk::{DiskReader, Fuel, Limits, Module, NoArtifacts, Ran};
 use drivebay_lua::{FORMAT, LuaReader};
@@ -54,12 +58,4 @@ fn run(program: &str) -> (f64, String) {
         Ran::Faulted { fault, meter, .. } => (format!("{:?}", fault.code), meter.fuel.0),
     };
     (spent as f64 / fuel.max(1) as f64, end)
-}
-
-/// Nanoseconds that this thread was on a processor.
-fn cpu() -> u64 {
-    // Yielding brings the system's books up to date.
-    std::thread::yield_now();
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    text.split_whitespace().next().unwrap().parse().unwrap()
 }
