@@ -98,3 +98,35 @@ async fn large_uploads_wait_for_a_place_and_small_ones_do_not() {
     assert_eq!(bench.post("/tx", large.bytes().clone()).await.status, StatusCode::OK);
     assert_eq!(bench.get(&format!("/raw/{}", large.id())).await.body, large.data());
 }
+
+/// What promises more than it holds, and what holds itself over and over, is told so, and costs nothing.
+#[tokio::test]
+async fn bombs_of_bundles_are_refused_and_nothing_is_kept() {
+    let bench = Bench::new().await;
+    let tags = vec![Tag::new("Bundle-Format", "binary"), Tag::new("Bundle-Version", "2.0.0")];
+    let holding = |data: Vec<u8>| wallet(3).sign(&Draft::new(None, tags.clone(), data)).unwrap();
+    let promise = |count: u64| [&count.to_le_bytes()[..], &[0; 24]].concat();
+    let mut deep = item(&wallet(1), &[("Name", "inner")], 1);
+    for _ in 0..9 {
+        deep = holding(write_bundle(std::slice::from_ref(&deep)).to_vec());
+    }
+    let long = {
+        let mut table = promise(1);
+        table.extend([0xff; 8]);
+        table.extend([0; 24 + 32]);
+        table
+    };
+    for (bundle, said) in [
+        (holding(promise(u64::MAX)), "a count of at most 65536 items"),
+        (holding(vec![0xff; 64]), "a count of at most 65536 items"),
+        (holding(promise(65_536)), "its table has room for 0"),
+        (holding(long), "item 0 is longer than what is left"),
+        (deep, "more than 8 bundles in one another"),
+    ] {
+        let answer = bench.post("/tx", bundle.bytes().clone()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{said}");
+        let text = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(text.contains(said), "{said}: {text}");
+        assert!(bench.gateway.find(&bundle.id()).await.unwrap().is_none());
+    }
+}

@@ -5,6 +5,7 @@ use super::kit::*;
 use axum::body::Bytes;
 use drivebay::{
     http::{Limits, Rate, Trusted, dressed, rated, serve},
+    item::{Draft, write_bundle},
     net::{Http, Request, Response, Transport},
 };
 use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
@@ -72,6 +73,90 @@ async fn bent_items_are_refused_with_a_reason_and_leave_nothing() {
     }
     assert_eq!(net.su.status().await.unwrap().places, 1);
     assert_eq!(net.mu.tally().await.unwrap(), Default::default());
+}
+
+/// An item whose tag section is `section`, of which the header promises `count` tags in `bytes` bytes. Its
+/// signature is noise: what is wrong with tags is to be seen before anything is worked out over them.
+fn tagged(count: u64, bytes: u64, section: &[u8]) -> Vec<u8> {
+    let mut item = vec![3, 0];
+    item.extend([7; 65 + 65]);
+    item.extend([0, 0]);
+    item.extend(count.to_le_bytes());
+    item.extend(bytes.to_le_bytes());
+    item.extend(section);
+    item.extend(b"data");
+    item
+}
+
+/// A length as the tag section has it.
+fn long(value: i64) -> Vec<u8> {
+    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+    let mut out = Vec::new();
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+    out
+}
+
+#[tokio::test]
+async fn bombs_in_tags_are_refused_before_they_take_memory() {
+    let net = Net::new(Cu::new(|_, _| (200, empty()))).await;
+    let units = open(&net).await;
+    let http = Http::new(Duration::from_secs(10)).unwrap();
+    let huge = [long(1 << 40), b"\0".to_vec()].concat();
+    let negative = [long(-(1 << 40)), long(1), b"\0".to_vec()].concat();
+    let least = [long(i64::MIN), long(1), b"\0".to_vec()].concat();
+    let name = [long(1), long(i64::MAX), b"a".to_vec()].concat();
+    let endless = vec![0xff; 64];
+    let whole = |section: &[u8], count| tagged(count, section.len() as u64, section);
+    // Nothing but tags of no letters: the most of them for their bytes.
+    let empties = [long(2000), vec![0; 4000], long(0)].concat();
+    let cases = [
+        (tagged(u64::MAX, 4, b"\0\0\0\0"), "at most 1024 are read"),
+        (tagged(1, u64::MAX, b"\0"), "at most 16384 are read"),
+        (tagged(1, 16_000, b"\0"), "ends within its tags"),
+        (whole(&huge, 1), "more than 1024"),
+        (whole(&negative, 1), "more than 1024"),
+        (whole(&least, 1), "more than 1024"),
+        (whole(&name, 1), "bytes, and 1 are left"),
+        (whole(&endless, 1), "more than 64 bits"),
+        (whole(&empties, 1024), "more than 1024"),
+    ];
+    for unit in units {
+        for (item, said) in &cases {
+            let answer = post(&http, unit, "/", item.clone()).await;
+            assert_eq!(answer.status, 400, "{said}: {}", answer.text());
+            assert!(answer.text().contains(said), "{said}: {}", answer.text());
+        }
+    }
+    assert_eq!(net.su.status().await.unwrap().places, 0);
+    assert_eq!(net.mu.tally().await.unwrap(), Default::default());
+}
+
+/// To a scheduler a bundle is data like any other: it is carried, and never opened.
+#[tokio::test]
+async fn a_message_of_bundles_in_bundles_is_carried_as_it_is() {
+    let net = Net::new(Cu::new(|_, _| (200, empty()))).await;
+    let [su, _] = open(&net).await;
+    let http = Http::new(Duration::from_secs(10)).unwrap();
+    let (owner, start) = (wallet(3), process(&wallet(3), net.su.address(), "a"));
+    assert_eq!(post(&http, su, "/", start.bytes().clone()).await.status, 200);
+    let format = [("Bundle-Format", "binary"), ("Bundle-Version", "2.0.0")];
+    let mut data = Bytes::from_static(b"the innermost");
+    for _ in 0..40 {
+        let holder = owner.sign(&Draft::new(None, tags(&format), data.clone())).unwrap();
+        data = write_bundle(&[holder]);
+    }
+    let all = [("Data-Protocol", "ao"), ("Variant", "ao.TN.1"), ("Type", "Message")];
+    let all = [&all[..], &format].concat();
+    let item = owner.sign(&Draft::new(Some(start.id()), tags(&all), data)).unwrap();
+    let answer = post(&http, su, "/", item.bytes().clone()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(net.su.status().await.unwrap().places, 2);
+    let nodes = net.schedule(start.id()).await;
+    assert_eq!(nodes[1]["message"]["id"], item.id().to_string());
 }
 
 #[tokio::test]
