@@ -2,6 +2,7 @@
 
 mod ball;
 mod checklist;
+mod foreign;
 mod hostile;
 mod kill;
 mod kit;
