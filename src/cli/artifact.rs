@@ -126,6 +126,27 @@ impl Contract {
     }
 }
 
+/// The ABI in a file: of a contract in a compiler's output, or the file itself, if it is none.
+pub(crate) fn abi(bytes: &[u8], wanted: Option<&str>) -> anyhow::Result<String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| usage("an ABI is text"))?.trim();
+    if !text.starts_with('{') {
+        return Ok(text.to_owned());
+    }
+    let value = Value::parse(text)
+        .map_err(|error| usage(format!("the ABI's file is not whole JSON: {error}")))?;
+    let mut found = Vec::new();
+    contracts("", &value, 0, &mut found);
+    if found.is_empty()
+        && let Some(abi) = value.get("abi")
+    {
+        // An interface has no code.
+        return Ok(Json::from(abi.clone()).to_string());
+    }
+    let chosen = choose(found, wanted)?;
+    let abi = chosen.abi.ok_or_else(|| usage(format!("{} has no ABI", chosen.name)))?;
+    Ok(abi.as_str().map_or_else(|| Json::from(abi.clone()).to_string(), str::to_owned))
+}
+
 /// What a call from the command line says: a function, and its arguments.
 pub(crate) fn call(words: &[String]) -> anyhow::Result<crate::wire::Fields> {
     let (function, args) =

@@ -31,7 +31,13 @@ const RESULT_PAUSE: Duration = Duration::from_millis(500);
 )]
 pub(crate) struct UnitArgs {
     /// The gateway, which knows where the other units are
-    #[arg(long, value_name = "URL", env = "GATEWAY_URL", default_value = "http://127.0.0.1:4000")]
+    #[arg(
+        long,
+        visible_alias = "url",
+        value_name = "URL",
+        env = "GATEWAY_URL",
+        default_value = "http://127.0.0.1:4000"
+    )]
     pub(crate) gateway: String,
     /// The messenger unit
     #[arg(long, value_name = "URL", env = "MU_URL", hide_env_values = true)]

@@ -3,6 +3,7 @@
 mod artifact;
 mod assign;
 mod bench;
+mod call;
 mod certify;
 mod certify_lua;
 mod client;
@@ -60,6 +61,7 @@ Examples:
   drivebay run Token.json --call 'transfer(address,uint256)' 0x… 5
   drivebay image save state.image --process ID
   drivebay up                                    (a whole ao on this machine)
+  drivebay call PROCESS 'transfer(address,uint256)' 0x… 5    (there)
 
 Exit codes:
   0  done
@@ -97,6 +99,7 @@ enum Command {
     Spawn(spawn::Args),
     Message(send::Args),
     Assign(assign::Args),
+    Call(Box<call::Args>),
     Result(result::Args),
     DryRun(dry_run::Args),
     Monitor(monitor::Args),
@@ -162,6 +165,7 @@ fn run_line(
         Command::Spawn(args) => spawn::run(&app, &args),
         Command::Message(args) => send::run(&app, &args),
         Command::Assign(args) => assign::run(&app, &args),
+        Command::Call(args) => call::run(&app, &args),
         Command::Result(args) => result::run(&app, &args),
         Command::DryRun(args) => dry_run::run(&app, &args),
         Command::Monitor(args) => monitor::run(&app, &args),

@@ -88,6 +88,10 @@ fn effects(out: &mut dyn Write, result: &Value, style: Style, remark: &str) -> i
     if !output.is_empty() {
         writeln!(out, "{}", style.said(&output))?;
     }
+    let logs = result.get("Output").and_then(|output| output.get("logs"));
+    for log in logs.and_then(Value::as_array).unwrap_or_default() {
+        writeln!(out, "{} {}", style.green("event →"), style.said(&event(log)))?;
+    }
     for (key, name) in [("Messages", "message"), ("Spawns", "spawn"), ("Assignments", "assignment")]
     {
         for item in result.get(key).and_then(Value::as_array).unwrap_or_default() {
@@ -160,6 +164,16 @@ fn shown_output(output: Option<&Value>) -> String {
         data => data,
     };
     text_of(Some(inner.unwrap_or(output)))
+}
+
+/// What a contract logged: by name, if its ABI is known.
+fn event(log: &Value) -> String {
+    let Some(name) = log.get("event") else { return clip(&Json::from(log.clone()).to_string()) };
+    let args = log.get("args").and_then(Value::as_object).unwrap_or_default();
+    let args = args
+        .iter()
+        .map(|(name, value)| format!("  {}={}", name.to_string_lossy(), text_of(Some(value))));
+    clip(&format!("{}{}", text_of(Some(name)), args.collect::<String>()))
 }
 
 fn outgoing(item: &Value) -> String {

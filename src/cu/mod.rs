@@ -55,7 +55,8 @@ pub use ledger::{Mark, Results, ResultsQuery};
 pub(crate) use lock::lock;
 pub use network::{Archive, ArchiveError, Hyperbeam, Network};
 pub use readers::{
-    EVM_FORMAT, Engine, Inspection, Readers, ReadersError, abi_lines, bare, evm, lab, statetest,
+    Abi, EVM_FORMAT, Engine, Inspection, NamedFunction, Readers, ReadersError, abi_lines, bare,
+    evm, lab, statetest,
 };
 pub use receipt::{Receipt, StoredResult, Verdict};
 pub use scene::Scene;

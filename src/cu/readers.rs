@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 pub use drivebay_wasm::Inspection;
 
-pub use drivebay_evm::{lab, statetest, view as evm};
+pub use drivebay_evm::{Abi, NamedFunction, lab, statetest, view as evm};
 
 /// The format that a compiler's bytecode is run in unless another is asked for.
 pub const EVM_FORMAT: &str = "evm-bytecode-osaka-1";
@@ -16,7 +16,7 @@ const SOLIDITY: &[u8] = &[0x60, 0x80, 0x60, 0x40, 0x52];
 
 /// A contract's ABI, from JSON to lines that fit in a tag.
 pub fn abi_lines(json: &str) -> Result<String, String> {
-    drivebay_evm::Abi::parse(json).map(|abi| abi.to_lines()).map_err(|error| error.to_string())
+    Abi::parse(json).map(|abi| abi.to_lines()).map_err(|error| error.to_string())
 }
 
 /// The guest of a WebAssembly module with nothing around it: what whole messages are measured against.

@@ -3,6 +3,7 @@
 
 mod against;
 mod aos;
+mod call;
 mod certify;
 mod client;
 mod config;

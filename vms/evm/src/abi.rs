@@ -5,7 +5,7 @@
 
 use crate::address::{address_of, is_id};
 use alloy_dyn_abi::{DynSolType, DynSolValue, EventExt, FunctionExt, JsonAbiExt, Specifier};
-use alloy_json_abi::{Function, JsonAbi, Param};
+use alloy_json_abi::{Function, JsonAbi, Param, StateMutability};
 use drivebay_disk::{Tag, json::Value};
 use revm::primitives::{Address, Log, hex};
 
@@ -82,6 +82,24 @@ impl Abi {
         constructor.chain(functions).chain(events).chain(errors).collect::<Vec<_>>().join(";")
     }
 
+    /// All functions, by name.
+    pub fn functions(&self) -> Vec<NamedFunction> {
+        self.0.functions().map(NamedFunction::of).collect()
+    }
+
+    /// The function that `name` means when it is called with these arguments, as messages are read; `None`
+    /// if it means none. Fails if they are not of its types.
+    pub fn named(&self, name: &str, args: &[String]) -> Result<Option<NamedFunction>, AbiError> {
+        let all: Vec<Value> = args.iter().map(|arg| Value::from(arg.as_str())).collect();
+        let (all, count) = (Value::from(all), args.len());
+        let Some(function) = self.function(name, |params| params.len() == count)? else {
+            return Ok(None);
+        };
+        Args::Json(&all).values(&function.inputs)?;
+        let known = self.0.functions().find(|known| known.signature() == function.signature());
+        Ok(Some(NamedFunction::of(known.unwrap_or(&function))))
+    }
+
     /// The function that an `Action` names: a signature, or a name in this ABI that takes `count`
     /// arguments. `None` if it names none.
     pub(crate) fn function(
@@ -116,7 +134,7 @@ impl Abi {
     }
 
     /// What a log says, if this ABI has its event.
-    pub(crate) fn event(&self, log: &Log) -> Option<Value> {
+    pub fn event(&self, log: &Log) -> Option<Value> {
         let topic = log.topics().first()?;
         let indexed = log.topics().len() - 1;
         let event = self.0.events().find(|event| {
@@ -140,7 +158,7 @@ impl Abi {
     }
 
     /// What revert data says: a text, a panic, or an error of this ABI.
-    pub(crate) fn reason(&self, data: &[u8]) -> Option<String> {
+    pub fn reason(&self, data: &[u8]) -> Option<String> {
         let (selector, rest) = data.split_first_chunk::<4>()?;
         let text = |types: Vec<DynSolType>| {
             may_decode(types.iter(), rest.len()).then_some(())?;
@@ -168,6 +186,25 @@ impl Abi {
                 Some(format!("{}({})", error.name, values.join(", ")))
             }
         }
+    }
+}
+
+/// A function, for whoever calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFunction {
+    /// Its signature with what it returns: an `Action` that needs no ABI to be read.
+    pub signature: String,
+    /// Whether it is a view, or pure.
+    pub only_reads: bool,
+}
+
+impl NamedFunction {
+    fn of(function: &Function) -> Self {
+        let full = function.full_signature();
+        let signature = full.strip_prefix("function ").unwrap_or(&full).to_owned();
+        let only_reads =
+            matches!(function.state_mutability, StateMutability::View | StateMutability::Pure);
+        Self { signature, only_reads }
     }
 }
 

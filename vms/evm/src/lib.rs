@@ -31,7 +31,7 @@ pub mod view;
 mod watch;
 mod world;
 
-pub use abi::{Abi, AbiError};
+pub use abi::{Abi, AbiError, NamedFunction};
 pub use address::{address_of, chain_id_of};
 pub use formats::{COINBASE, OUTBOX};
 pub use reader::EvmReader;
