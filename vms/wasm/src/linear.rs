@@ -404,6 +404,8 @@ struct Scan {
 
 impl Scan {
     fn new(range: Range<usize>, (kinds, flags): (u64, u64), regions: &mut [Region]) -> Self {
+        // One kind alone means the same either way, but the kernel is quick with it only if it is asked for so.
+        let all_of = if kinds.is_power_of_two() { kinds } else { 0 };
         Self {
             size: size_of::<Self>() as u64,
             flags,
@@ -414,8 +416,8 @@ impl Scan {
             regions_len: regions.len() as u64,
             max_pages: 0,
             inverted: 0,
-            all_of: 0,
-            any_of: kinds,
+            all_of,
+            any_of: kinds & !all_of,
             report: kinds,
         }
     }
