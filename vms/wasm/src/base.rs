@@ -6,6 +6,7 @@
 //! the memory), none is, and thawing copies.
 
 use crate::linear::Base;
+use crate::live::Live;
 use crate::state::State;
 use drivebay_disk::Pages;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,7 +20,11 @@ const LARGE: u64 = 8192;
 /// Bases written in a row of which none served a second state.
 const WASTED: u32 = 2;
 
-/// A base, and the pages in which a state differs from it.
+/// States that a process goes through before what was thawed for its last reader is let go.
+const QUIET: u32 = 64;
+
+/// A base, and the pages in which a state differs from it, in order.
+#[derive(Clone)]
 pub(crate) struct Start {
     pub(crate) base: Arc<Base>,
     pub(crate) own: Vec<u64>,
@@ -38,6 +43,17 @@ struct Slot {
     wasted: u32,
     /// The state that the process's own drive goes back to.
     committed: Weak<Mutex<State>>,
+    spare: Option<Spare>,
+    /// States since the last one that was thawed.
+    quiet: u32,
+}
+
+/// A guest that was thawed and is needed no more. The next one that starts from the same base takes its place: that
+/// costs what differs, not a new mapping and the faults of its first touches.
+struct Spare {
+    live: Live,
+    /// Where it stands.
+    start: Start,
 }
 
 impl Bases {
@@ -72,6 +88,8 @@ impl Bases {
             return None;
         }
         slot.wasted += 1;
+        // It cannot serve the new base.
+        slot.spare = None;
         slot.base = Base::write(memory).map(Arc::new);
         let base = Arc::clone(slot.base.as_ref()?);
         let old = std::mem::replace(memory, base.pages().clone());
@@ -81,6 +99,39 @@ impl Bases {
             held(&committed).memory.follow(&old, base.pages());
         }
         Some(Start { base, own: Vec::new() })
+    }
+
+    /// A guest that stands somewhere near `start`, and the pages in which it differs from it at most.
+    pub(crate) fn take_spare(&self, start: &Start) -> Option<(Live, Vec<u64>)> {
+        let mut slot = held(&self.0);
+        slot.quiet = 0;
+        let near = |spare: &Spare| Arc::ptr_eq(&spare.start.base, &start.base);
+        let spare = slot.spare.take().filter(near)?;
+        let mut pages = spare.start.own;
+        pages.extend(&start.own);
+        pages.sort_unstable();
+        pages.dedup();
+        Some((spare.live, pages))
+    }
+
+    /// Keeps a guest that stands at `start` for whoever is thawed next.
+    pub(crate) fn keep_spare(&self, live: Live, start: Start) {
+        let mut slot = held(&self.0);
+        let spare = Spare { live, start };
+        // One that lies on an older base is of use to nobody.
+        let latest = slot.base.as_ref().is_some_and(|base| Arc::ptr_eq(base, &spare.start.base));
+        let old = if latest { slot.spare.replace(spare) } else { Some(spare) };
+        drop(slot);
+        drop(old);
+    }
+
+    /// The process has gone on. What nobody has asked for in a while is let go.
+    pub(crate) fn gone_on(&self) {
+        let Ok(mut slot) = self.0.try_lock() else { return };
+        slot.quiet = slot.quiet.saturating_add(1);
+        let old = if slot.quiet > QUIET { slot.spare.take() } else { None };
+        drop(slot);
+        drop(old);
     }
 }
 

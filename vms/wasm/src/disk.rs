@@ -58,6 +58,16 @@ impl WasmDisk {
         live.go_back(state, &self.facts)
     }
 
+    /// Puts `live`, whose memory differs from `state` in no more than `pages`, in `state`, if that can be done.
+    pub(crate) fn bring(
+        &self,
+        live: &mut Live,
+        state: &State,
+        pages: &[u64],
+    ) -> Result<bool, HostError> {
+        live.stand_in(state, &self.facts, pages)
+    }
+
     /// `state` as an image of this disk.
     pub(crate) fn image(&self, state: &State) -> Image {
         state.to_image(self.header.clone())

@@ -1,7 +1,7 @@
 //! A process, live. Its last committed state is kept as data, so that whatever a call leaves behind can
 //! be thrown away with the whole guest.
 
-use crate::base::{Bases, Shared, held};
+use crate::base::{Bases, Shared, Start, held};
 use crate::disk::WasmDisk;
 use crate::engine::RUN_STACK_BYTES;
 use crate::linear::Base;
@@ -27,6 +27,10 @@ pub(crate) struct WasmDrive {
     hot: Arc<[u64]>,
     /// `live` is mapped from one of `bases`, and so made again cheaply.
     thawed: bool,
+    /// Where `base` stands, if that is where the drive was thawed, and that was on a base.
+    start: Option<Start>,
+    /// `live` stands in `base`.
+    clean: bool,
     /// `live` has advanced past `base`.
     ahead: bool,
 }
@@ -37,7 +41,8 @@ impl WasmDrive {
         let base = Arc::new(Mutex::new(state));
         let bases = Bases::of(&base);
         let (under, hot) = (Weak::new(), Arc::default());
-        Ok(Self { disk, live, base, bases, under, hot, thawed: false, ahead: false })
+        let (thawed, start, clean, ahead) = (false, None, true, false);
+        Ok(Self { disk, live, base, bases, under, hot, thawed, start, clean, ahead })
     }
 
     fn thawed(
@@ -48,7 +53,8 @@ impl WasmDrive {
     ) -> Result<Self, HostError> {
         let base = Arc::new(Mutex::new(state));
         let (live, under) = (None, Weak::new());
-        let mut drive = Self { disk, live, base, bases, under, hot, thawed: true, ahead: false };
+        let (thawed, start, clean, ahead) = (true, None, true, false);
+        let mut drive = Self { disk, live, base, bases, under, hot, thawed, start, clean, ahead };
         drive.live()?;
         Ok(drive)
     }
@@ -56,16 +62,26 @@ impl WasmDrive {
     /// The guest, in its state.
     fn live(&mut self) -> Result<&mut Live, HostError> {
         if self.live.is_none() {
-            let mut base = held(&self.base);
-            // The process's own drive is not thawed, so this state is not the one that bases know.
-            let start = if self.thawed { self.bases.start(&mut base.memory) } else { None };
-            let mut live = self.disk.revive(&base, start.as_ref())?;
-            if start.is_some() {
-                live.warm(&self.hot);
-            }
-            self.live = Some(live);
+            self.live = Some(self.made()?);
+            self.clean = true;
         }
         self.live.as_mut().ok_or_else(|| bug!("a guest that was just made is gone"))
+    }
+
+    /// A guest that stands in `base`.
+    fn made(&mut self) -> Result<Live, HostError> {
+        let mut base = held(&self.base);
+        // The process's own drive is not thawed, so this state is not the one that bases know.
+        self.start = if self.thawed { self.bases.start(&mut base.memory) } else { None };
+        let Some(start) = &self.start else { return self.disk.revive(&base, None) };
+        if let Some((mut live, pages)) = self.bases.take_spare(start)
+            && self.disk.bring(&mut live, &base, &pages)?
+        {
+            return Ok(live);
+        }
+        let mut live = self.disk.revive(&base, Some(start))?;
+        live.warm(&self.hot);
+        Ok(live)
     }
 
     /// Brings `base` up to `live`.
@@ -74,6 +90,7 @@ impl WasmDrive {
         let mut base = held(&self.base);
         live.capture(&mut base)?;
         self.ahead = false;
+        self.bases.gone_on();
         let start = self.bases.under(&base.memory, &self.under).filter(|_| !self.thawed);
         if let Some(start) = start {
             let lies = live.lie_on(&base, &start);
@@ -89,7 +106,9 @@ impl WasmDrive {
     /// Back to `base`. What cannot be put back is thrown away.
     fn go_back(&mut self) -> Result<(), HostError> {
         let Some(live) = &mut self.live else { return Ok(()) };
-        if !self.disk.put_back(live, &held(&self.base))? {
+        if self.disk.put_back(live, &held(&self.base))? {
+            self.clean = true;
+        } else {
             self.live = None;
         }
         Ok(())
@@ -108,7 +127,7 @@ impl WasmDrive {
         }
         Ok(match end {
             End::Commit => {
-                self.ahead = true;
+                (self.ahead, self.start) = (true, None);
                 Ran::Done { drive: self, reply, meter }
             }
             End::Keep => {
@@ -140,10 +159,11 @@ impl Drive for WasmDrive {
         if let Err(error) = self.settle() {
             return Err(HostFailure { error, drive: Some(self) });
         }
-        let live = match self.live() {
-            Ok(live) => live,
-            Err(error) => return Err(HostFailure { error, drive: Some(self) }),
-        };
+        if let Err(error) = self.live() {
+            return Err(HostFailure { error, drive: Some(self) });
+        }
+        self.clean = false;
+        let live = self.live.as_mut().ok_or_else(|| bug!("a guest that was just made is gone"))?;
         // Guests may nest as deep as the counted limit, whatever thread the caller is on.
         let ended = stacker::maybe_grow(RUN_STACK_BYTES, RUN_STACK_BYTES + (1 << 20), || {
             live.evaluate(&call, limits, host)
@@ -166,6 +186,15 @@ impl Drive for WasmDrive {
     fn resident_bytes(&self) -> u64 {
         let live = self.live.as_ref();
         live.map_or(0, |live| live.memory_bytes() + live.store.data().posix.held_bytes())
+    }
+}
+
+impl Drop for WasmDrive {
+    fn drop(&mut self) {
+        let start = self.start.take().filter(|_| self.clean);
+        if let Some((live, start)) = self.live.take().zip(start) {
+            self.bases.keep_spare(live, start);
+        }
     }
 }
 

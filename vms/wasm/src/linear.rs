@@ -118,6 +118,13 @@ pub(crate) fn warm(memory: &mut [u8], pages: &[u64]) {
     }
 }
 
+/// The pages of a memory that was mapped from a base which lie there no longer: those that were written, and maybe
+/// others, in order. `None` where the kernel does not say.
+pub(crate) fn own(memory: &mut [u8]) -> Option<Vec<u64>> {
+    let range = whole_pages(memory).filter(|_| supported())?;
+    scan(&pagemap()?, (range.clone(), range.start), OWN, 0)
+}
+
 /// A sealed file, mapped to be read.
 struct View {
     at: *const c_void,
@@ -207,9 +214,7 @@ impl Kernel {
         if api.features & (WP_ASYNC | WP_UNPOPULATED) != WP_ASYNC | WP_UNPOPULATED {
             return None;
         }
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let pages = rustix::fs::open("/proc/self/pagemap", flags, Mode::empty()).ok()?;
-        Some(Self { faults, pages, watched: 0..0 })
+        Some(Self { faults, pages: pagemap()?, watched: 0..0 })
     }
 
     /// Watches all of `memory` from now on. `None` if the kernel refuses, for whatever reason.
@@ -224,10 +229,10 @@ impl Kernel {
         let mut touched = Vec::new();
         if !new.is_empty() {
             // A page that was never touched has no memory yet, and to look at it would give it some.
-            touched = self.scan((new.clone(), range.start), THERE, 0)?;
+            touched = scan(&self.pages, (new.clone(), range.start), THERE, 0)?;
             self.register(new.clone())?;
             // The first scan only protects.
-            self.scan((new, range.start), PAGE_IS_WRITTEN, PROTECT)?;
+            scan(&self.pages, (new, range.start), WRITTEN, PROTECT)?;
             self.watched = range.clone();
         }
         let number = |at: usize| ((at - range.start) / PAGE) as u64;
@@ -261,7 +266,7 @@ impl Kernel {
         };
         let range = address(pages.start)?..address(pages.end)?;
         let flags = SCAN_CHECK_WPASYNC | if protect { PROTECT } else { 0 };
-        self.scan((range, self.watched.start), PAGE_IS_WRITTEN, flags)
+        scan(&self.pages, (range, self.watched.start), WRITTEN, flags)
     }
 
     fn register(&self, range: Range<usize>) -> Option<()> {
@@ -289,35 +294,40 @@ impl Kernel {
         }
         .ok()
     }
+}
 
-    /// Pages of `range` that are any of `kinds`, by number from `origin`.
-    fn scan(
-        &self,
-        (range, origin): (Range<usize>, usize),
-        kinds: u64,
-        flags: u64,
-    ) -> Option<Vec<u64>> {
-        let mut found = Vec::new();
-        let mut regions = [Region::default(); REGIONS];
-        let mut at = range.start;
-        while at < range.end {
-            let mut scan = Scan::new(at..range.end, (kinds, flags), &mut regions);
-            let call = ScanCall { scan: &mut scan };
-            // SAFETY: `Scan` is the structure that PAGEMAP_SCAN takes, and `regions` outlives the call.
-            let listed = unsafe { ioctl::ioctl(self.pages.borrow(), call) }.ok()?;
-            let reached = usize::try_from(scan.walk_end).ok()?;
-            for region in regions.get(..listed)? {
-                let region =
-                    usize::try_from(region.start).ok()?..usize::try_from(region.end).ok()?;
-                found.extend(page_numbers(&region, origin));
-            }
-            if reached <= at {
-                return None;
-            }
-            at = reached;
+/// Pages of `range` that are of `kinds`, by number from `origin`.
+fn scan(
+    pagemap: &OwnedFd,
+    (range, origin): (Range<usize>, usize),
+    kinds: Kinds,
+    flags: u64,
+) -> Option<Vec<u64>> {
+    let mut found = Vec::new();
+    let mut regions = [Region::default(); REGIONS];
+    let mut at = range.start;
+    while at < range.end {
+        let mut scan = Scan::new(at..range.end, (kinds, flags), &mut regions);
+        let call = ScanCall { scan: &mut scan };
+        // SAFETY: `Scan` is the structure that PAGEMAP_SCAN takes, and `regions` outlives the call.
+        let listed = unsafe { ioctl::ioctl(pagemap.borrow(), call) }.ok()?;
+        let reached = usize::try_from(scan.walk_end).ok()?;
+        for region in regions.get(..listed)? {
+            let region = usize::try_from(region.start).ok()?..usize::try_from(region.end).ok()?;
+            found.extend(page_numbers(&region, origin));
         }
-        Some(found)
+        if reached <= at {
+            return None;
+        }
+        at = reached;
     }
+    Some(found)
+}
+
+/// What this process's pages are, to be asked.
+fn pagemap() -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::open("/proc/self/pagemap", flags, Mode::empty()).ok()
 }
 
 trait Borrow {
@@ -354,9 +364,12 @@ const UFFDIO_REGISTER: Opcode = opcode::read_write::<Register>(0xAA, 0x00);
 const PAGEMAP_SCAN: Opcode = opcode::read_write::<Scan>(b'f', 16);
 const SCAN_WP_MATCHING: u64 = 1;
 const SCAN_CHECK_WPASYNC: u64 = 2;
-const PAGE_IS_WRITTEN: u64 = 2;
+/// `PAGE_IS_WRITTEN`, asked for in the form that the kernel answers fast.
+const WRITTEN: Kinds = Kinds { all: 2, none: 0, any: 0 };
 /// `PAGE_IS_PRESENT` or `PAGE_IS_SWAPPED`.
-const THERE: u64 = 8 | 16;
+const THERE: Kinds = Kinds { all: 0, none: 0, any: 8 | 16 };
+/// The same, but not `PAGE_IS_FILE`.
+const OWN: Kinds = Kinds { none: 4, ..THERE };
 const PROTECT: u64 = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC;
 
 /// `struct uffdio_api`.
@@ -402,10 +415,20 @@ struct Scan {
     report: u64,
 }
 
+/// Kinds of pages.
+#[derive(Clone, Copy)]
+struct Kinds {
+    /// A page is all of these,
+    all: u64,
+    /// none of these,
+    none: u64,
+    /// and one of these, if there are any.
+    any: u64,
+}
+
 impl Scan {
-    fn new(range: Range<usize>, (kinds, flags): (u64, u64), regions: &mut [Region]) -> Self {
-        // One kind alone means the same either way, but the kernel is quick with it only if it is asked for so.
-        let all_of = if kinds.is_power_of_two() { kinds } else { 0 };
+    fn new(range: Range<usize>, (kinds, flags): (Kinds, u64), regions: &mut [Region]) -> Self {
+        let Kinds { all, none, any } = kinds;
         Self {
             size: size_of::<Self>() as u64,
             flags,
@@ -415,10 +438,10 @@ impl Scan {
             regions: regions.as_mut_ptr() as u64,
             regions_len: regions.len() as u64,
             max_pages: 0,
-            inverted: 0,
-            all_of,
-            any_of: kinds & !all_of,
-            report: kinds,
+            inverted: none,
+            all_of: all | none,
+            any_of: any,
+            report: all | any,
         }
     }
 }

@@ -16,6 +16,9 @@ use drivebay_disk::{
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Func, Global, InstancePre, Store, Val};
 
+/// Bytes that are compared and written at a time: a line of a cache.
+const LINE: usize = 64;
+
 /// A guest in memory.
 pub(crate) struct Live {
     pub(crate) store: Store<World>,
@@ -26,6 +29,8 @@ pub(crate) struct Live {
     pub(crate) adopted: Option<Pages>,
     /// Pages written since the memory was last equal to a state.
     watch: Watch,
+    /// Its memory was mapped from a base, and lies there where it was not written.
+    mapped: bool,
 }
 
 /// How an evaluation ended, short of a host error.
@@ -73,13 +78,16 @@ impl Live {
         store.data_mut().guest = Some(guest.clone());
         let globals = state_globals(&mut store, instance, facts)?;
         let adopted = (state.stage == Stage::Adopted).then(|| state.memory.clone());
-        let (stage, watch) = (state.stage, Watch::new());
-        let mut live = Self { store, guest, globals, stage, adopted, watch };
+        let (stage, watch, mapped) = (state.stage, Watch::new(), false);
+        let mut live = Self { store, guest, globals, stage, adopted, watch, mapped };
         live.lay_globals(facts, &laid.globals)?;
         live.make_room(&laid.memory)?;
         match start.filter(|_| state.stage != Stage::Adopted) {
             // Not watched before it commits: who reads never does.
-            Some(start) => live.map_memory(&laid.memory, start)?,
+            Some(start) => {
+                live.map_memory(&laid.memory, start)?;
+                live.mapped = true;
+            }
             None => {
                 fill(live.guest.memory.data_mut(&mut live.store), &laid.memory, false)?;
                 live.written();
@@ -100,7 +108,7 @@ impl Live {
     fn map_memory(&mut self, pages: &Pages, start: &Start) -> Result<(), HostError> {
         let memory = self.guest.memory.data_mut(&mut self.store);
         start.base.map(memory)?;
-        lay(memory, pages, &start.own).ok_or_else(|| bug!("a base longer than its memory"))
+        lay(memory, pages, &start.own)
     }
 
     /// Has the memory lie on a base, as far as it is equal: only what differs is kept beside it. The guest must
@@ -168,20 +176,43 @@ impl Live {
     /// `false` if that cannot be done in place: a memory cannot shrink, and without the kernel's list all
     /// would have to be looked at.
     pub(crate) fn go_back(&mut self, base: &State, facts: &Facts) -> Result<bool, HostError> {
-        let whole = self.stage == Stage::Booted && base.stage == Stage::Booted;
-        if !whole || !self.watch.knows() || self.memory_bytes() != base.memory.len_bytes() {
+        if self.memory_bytes() != base.memory.len_bytes() {
             return Ok(false);
         }
-        let dirty = self.written();
-        let Some(pages) = dirty.pages() else { return Ok(false) };
+        let Some(pages) = self.touched() else { return Ok(false) };
+        let stands = self.stand_in(base, facts, &pages)?;
+        if self.watch.knows() {
+            self.written();
+        }
+        Ok(stands)
+    }
+
+    /// Pages that may differ from the state that was captured last or mounted, if they are known.
+    fn touched(&mut self) -> Option<Vec<u64>> {
+        if self.watch.knows() {
+            return self.written().pages().map(<[u64]>::to_vec);
+        }
         let memory = self.guest.memory.data_mut(&mut self.store);
-        if lay(memory, &base.memory, pages).is_none() {
+        self.mapped.then(|| linear::own(memory)).flatten()
+    }
+
+    /// Brings a guest that differs from `state` in no more than `pages` of its memory to `state`. `false` if that
+    /// cannot be done in place, and then it is in no known state, as after an error.
+    pub(crate) fn stand_in(
+        &mut self,
+        state: &State,
+        facts: &Facts,
+        pages: &[u64],
+    ) -> Result<bool, HostError> {
+        let whole = self.stage == Stage::Booted && state.stage == Stage::Booted;
+        if !whole || self.memory_bytes() > state.memory.len_bytes() {
             return Ok(false);
         }
-        self.written();
-        self.lay_globals(facts, &base.globals)?;
+        self.make_room(&state.memory)?;
+        lay(self.guest.memory.data_mut(&mut self.store), &state.memory, pages)?;
+        self.lay_globals(facts, &state.globals)?;
         let world = self.store.data_mut();
-        world.posix = base.posix.clone();
+        world.posix = state.posix.clone();
         world.asyncify = Asyncify::Normal;
         world.run = None;
         Ok(true)
@@ -325,14 +356,26 @@ impl Live {
     }
 }
 
-/// Copies those pages of a state to a memory. `None` if one is not there.
-fn lay(memory: &mut [u8], state: &Pages, pages: &[u64]) -> Option<()> {
-    for page in pages {
-        let at = usize::try_from(*page).ok()?.checked_mul(PAGE)?;
-        let target = memory.get_mut(at..at.checked_add(PAGE)?)?;
-        target.copy_from_slice(&*state.page(*page).ok()?);
+/// Copies those pages of a state to a memory, where they are not the same. They increase.
+fn lay(memory: &mut [u8], state: &Pages, pages: &[u64]) -> Result<(), HostError> {
+    let (memory, _) = memory.as_chunks_mut::<PAGE>();
+    state.for_these(pages, |index, page| {
+        let at = usize::try_from(index).ok();
+        let target = at.and_then(|at| memory.get_mut(at));
+        bring_up(target.ok_or_else(|| bug!("page {index} of a shorter memory"))?, page);
+        Ok(())
+    })
+}
+
+/// Writes the lines that differ: a page is mostly as it was, and what is not written need not leave the cache.
+fn bring_up(target: &mut [u8; PAGE], page: &[u8; PAGE]) {
+    for (to, from) in target.as_chunks_mut::<LINE>().0.iter_mut().zip(page.as_chunks::<LINE>().0) {
+        let words = to.as_chunks::<8>().0.iter().zip(from.as_chunks::<8>().0);
+        let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+        if words.fold(0, |differs, (to, from)| differs | (word(to) ^ word(from))) != 0 {
+            *to = *from;
+        }
     }
-    Some(())
 }
 
 /// Writes `pages` to the start of `memory`. With `zeros`, absent pages are written too: what was there

@@ -377,6 +377,28 @@ pub(super) fn walk(
     }
 }
 
+/// Shows the leaves of `pages` (increasing), those that are all zero too. One walk, no descent for each.
+pub(super) fn pick(
+    kid: &Kid,
+    height: u32,
+    mut pages: &[u64],
+    each: &mut dyn FnMut(u64, &Kid) -> Result<(), HostError>,
+) -> Result<(), HostError> {
+    match (kid, pages) {
+        (_, []) => Ok(()),
+        (Kid::Node(node), _) if height > 0 => {
+            for (at, kid) in node.kids.iter().enumerate() {
+                let below = pages.partition_point(|page| slot(*page, height) <= at);
+                let (here, rest) = pages.split_at(below);
+                pick(kid, height - 1, here, each)?;
+                pages = rest;
+            }
+            Ok(())
+        }
+        _ => pages.iter().try_for_each(|page| each(*page, kid)),
+    }
+}
+
 /// Lists the pages at which two trees of one height differ. Shared subtrees are skipped.
 pub(super) fn diff(a: &Kid, b: &Kid, height: u32, first: u64, found: &mut Vec<u64>) {
     if a.is(b) {

@@ -227,6 +227,21 @@ impl Pages {
         })
     }
 
+    /// Shows the pages of these indexes, which increase; those that are all zero too. What lies past the end is not
+    /// shown.
+    pub fn for_these(
+        &self,
+        pages: &[u64],
+        mut each: impl FnMut(u64, &Page) -> Result<(), HostError>,
+    ) -> Result<(), HostError> {
+        let count = self.page_count();
+        let (pages, _) = pages.split_at(pages.partition_point(|page| *page < count));
+        let mut room = [0; PAGE];
+        node::pick(&self.root, self.height(), pages, &mut |index, leaf| {
+            each(index, leaf.bytes(index, &mut room)?)
+        })
+    }
+
     /// The hash of every page that is not all zero, in order. No page is fetched.
     pub fn for_each_hash(
         &self,

@@ -89,6 +89,15 @@ fn check(pages: &Pages, model: &[u8]) {
         .filter_map(|(index, page)| page.iter().any(|byte| *byte != 0).then_some(index))
         .collect();
     assert_eq!(shown.iter().map(|(index, _)| *index).collect::<Vec<_>>(), expected);
+    let wanted: Vec<u64> = (0..pages.page_count() + 3).step_by(3).collect();
+    let mut picked = Vec::new();
+    let pick = |index, page: &Page| {
+        assert_eq!(*page, *pages.page(index).unwrap());
+        picked.push(index);
+        Ok(())
+    };
+    pages.for_these(&wanted, pick).unwrap();
+    assert!(picked.iter().eq(wanted.iter().filter(|page| **page < pages.page_count())));
     let runs = pages.runs().unwrap();
     assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start));
     assert_eq!(runs.into_iter().flatten().collect::<Vec<_>>(), expected);
