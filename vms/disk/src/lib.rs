@@ -37,7 +37,7 @@ pub use fault::{
     Fault, FaultCode, HostError, MountError, NOTE_MAX, Note, ReadError, Refusal, RefusalCode,
 };
 pub use image::{
-    Change, DirtySet, Header, Image, ImageError, ImageLimits, Lent, NotAName, PAGE, Page,
+    Census, Change, DirtySet, Header, Image, ImageError, ImageLimits, Lent, NotAName, PAGE, Page,
     PageError, PageMap, PageSource, PageStore, Pages, Root, Row, RowChange, STATE_MAX, Section,
     SectionName, SliceSource, Table, page_hash,
 };

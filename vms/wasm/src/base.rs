@@ -8,7 +8,7 @@
 use crate::linear::Base;
 use crate::live::Live;
 use crate::state::State;
-use drivebay_disk::Pages;
+use drivebay_disk::{PAGE, Pages};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A base is as good as new while a state differs from it in no more than one page of so many.
@@ -72,6 +72,17 @@ impl Bases {
         }
         let own = base.differs(memory);
         (own.len() as u64 <= base.kept() / NEAR).then_some(Start { base, own })
+    }
+
+    /// Whether the process's own drive stands on this very memory, so that it takes no room beside the drive.
+    pub(crate) fn has_committed(&self, memory: &Pages) -> bool {
+        let committed = held(&self.0).committed.upgrade();
+        committed.is_some_and(|committed| held(&committed).memory.is_same(memory))
+    }
+
+    /// Bytes of the latest base.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        held(&self.0).base.as_ref().map_or(0, |base| base.kept() * PAGE as u64)
     }
 
     /// A start for `memory`, if mapping is worth it and this system can. Whatever a new base has is no longer kept

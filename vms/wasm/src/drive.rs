@@ -8,7 +8,7 @@ use crate::linear::Base;
 use crate::live::{End, Ended, Live};
 use crate::state::State;
 use drivebay_disk::{
-    Call, Drive, Fault, Frozen, Host, HostError, HostFailure, Image, Limits, Mode, Ran, bug,
+    Call, Drive, Fault, Frozen, Host, HostError, HostFailure, Image, Limits, Mode, PAGE, Ran, bug,
 };
 use std::sync::{Arc, Mutex, Weak};
 
@@ -178,14 +178,17 @@ impl Drive for WasmDrive {
         self.settle()?;
         let (disk, bases) = (Arc::clone(&self.disk), Arc::clone(&self.bases));
         let state = held(&self.base).clone();
-        let bytes = state.memory.len_bytes() + state.posix.held_bytes();
         let hot = self.live.as_ref().map_or_else(Arc::default, |live| live.hot().into());
-        Ok(Arc::new(WasmFrozen { disk, bases, state: Mutex::new(state), hot, bytes }))
+        Ok(Arc::new(WasmFrozen { disk, bases, state: Mutex::new(state), hot }))
     }
 
+    /// Pages that were never written take no room; those of the guest's memory lie in the committed state, too.
     fn resident_bytes(&self) -> u64 {
+        let committed = held(&self.base).memory.census();
         let live = self.live.as_ref();
-        live.map_or(0, |live| live.memory_bytes() + live.store.data().posix.held_bytes())
+        let guest = live
+            .map_or(0, |live| committed.pages * PAGE as u64 + live.store.data().posix.held_bytes());
+        guest + committed.held * PAGE as u64
     }
 }
 
@@ -205,7 +208,6 @@ struct WasmFrozen {
     /// It never changes; where its bytes lie does.
     state: Mutex<State>,
     hot: Arc<[u64]>,
-    bytes: u64,
 }
 
 impl Frozen for WasmFrozen {
@@ -225,6 +227,11 @@ impl Frozen for WasmFrozen {
     }
 
     fn held_bytes(&self) -> u64 {
-        self.bytes
+        let state = held(&self.state);
+        let own = match self.bases.has_committed(&state.memory) {
+            true => 0,
+            false => state.memory.census().held * PAGE as u64 + state.posix.held_bytes(),
+        };
+        own + self.bases.held_bytes()
     }
 }

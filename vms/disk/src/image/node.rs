@@ -38,6 +38,16 @@ pub(super) enum Kid {
 pub(super) struct Node {
     kids: [Kid; FAN],
     hash: OnceLock<Digest>,
+    census: OnceLock<Census>,
+}
+
+/// Pages of a tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Those that are not all zero.
+    pub pages: u64,
+    /// Of these, whose bytes the tree itself holds in memory.
+    pub held: u64,
 }
 
 pub(super) struct Held {
@@ -131,6 +141,33 @@ impl Kid {
             Self::Held(held) => Some(*held.hash.get_or_init(|| page_hash(&held.bytes))),
             Self::Mapped(it) => Some(*it.hash.get_or_init(|| page_hash(it.page()))),
             Self::Lent(lent) => Some(lent.hash),
+        }
+    }
+
+    /// What it counts. Only what changed since it was last asked for is counted.
+    pub(super) fn census(&self) -> Census {
+        match self {
+            Self::None => Census::default(),
+            Self::Held(_) => Census { pages: 1, held: 1 },
+            Self::Mapped(_) | Self::Lent(_) => Census { pages: 1, held: 0 },
+            Self::Node(node) => *node.census.get_or_init(|| {
+                node.kids.iter().map(Self::census).fold(Census::default(), |all, kid| Census {
+                    pages: all.pages + kid.pages,
+                    held: all.held + kid.held,
+                })
+            }),
+        }
+    }
+
+    /// Whether both are the very same tree.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Node(a), Self::Node(b)) => Arc::ptr_eq(a, b),
+            (Self::Held(a), Self::Held(b)) => Arc::ptr_eq(a, b),
+            (Self::Mapped(a), Self::Mapped(b)) => Arc::ptr_eq(a, b),
+            (Self::Lent(a), Self::Lent(b)) => Arc::ptr_eq(a, b),
+            _ => false,
         }
     }
 
@@ -251,7 +288,7 @@ pub(super) fn edit(
     {
         let changed = edit_kids(&mut node.kids, height, pages, change);
         if !matches!(changed, Ok(false)) {
-            node.hash = OnceLock::new();
+            (node.hash, node.census) = Default::default();
         }
         if node.kids.iter().all(Kid::is_none) {
             *kid = Kid::None;
@@ -288,7 +325,7 @@ fn sealed(kids: [Kid; FAN]) -> Kid {
     if kids.iter().all(Kid::is_none) {
         return Kid::None;
     }
-    Kid::Node(Arc::new(Node { kids, hash: OnceLock::new() }))
+    Kid::Node(Arc::new(Node { kids, ..Node::default() }))
 }
 
 /// The tree without the pages from `pages` on.
@@ -313,7 +350,7 @@ pub(super) fn lend(kid: &Kid, from: &Arc<dyn PageStore>) -> Kid {
     match (kid, kid.hash()) {
         (Kid::Node(node), Some(hash)) => {
             let kids = node.kids.each_ref().map(|kid| lend(kid, from));
-            Kid::Node(Arc::new(Node { kids, hash: hash.into() }))
+            Kid::Node(Arc::new(Node { kids, hash: hash.into(), census: OnceLock::new() }))
         }
         (Kid::Held(_) | Kid::Mapped(_), Some(hash)) => {
             Kid::Lent(Arc::new(Lent { hash, from: Arc::clone(from) }))
@@ -334,7 +371,7 @@ pub(super) fn map(kid: &Kid, height: u32, first: u64, from: &Arc<dyn PageMap>) -
                 first += span(height - 1);
                 mapped
             });
-            Kid::Node(Arc::new(Node { kids, hash: node.hash.clone() }))
+            Kid::Node(Arc::new(Node { kids, hash: node.hash.clone(), census: OnceLock::new() }))
         }
         Kid::Held(held) => leaf(held.hash.clone()),
         Kid::Mapped(mapped) => leaf(mapped.hash.clone()),
@@ -350,7 +387,11 @@ pub(super) fn follow(kid: &mut Kid, old: &Kid, new: &Kid) {
             for ((kid, old), new) in kids.iter_mut().zip(&was.kids).zip(&is.kids) {
                 follow(kid, old, new);
             }
-            *kid = Kid::Node(Arc::new(Node { kids, hash: node.hash.clone() }));
+            *kid = Kid::Node(Arc::new(Node {
+                kids,
+                hash: node.hash.clone(),
+                census: OnceLock::new(),
+            }));
         }
         (Kid::Node(_), Kid::Node(_), Kid::Node(_)) => *kid = new.clone(),
         (Kid::Held(leaf), Kid::Held(was), _) if Arc::ptr_eq(leaf, was) => *kid = new.clone(),

@@ -2,7 +2,7 @@
 
 use super::{
     DirtySet, Lent, PAGE, Page, PageError, PageMap, PageSource, PageStore, SliceSource,
-    node::{self, Keep, Kid},
+    node::{self, Census, Keep, Kid},
     source::Dirty,
 };
 use crate::{Digest, HostError};
@@ -214,6 +214,18 @@ impl Pages {
     pub fn root(&self) -> Digest {
         let tree = self.root.hash().unwrap_or_default();
         Digest::of_parts("drivebay pages v1", &[&self.len_bytes.to_le_bytes(), &tree.0])
+    }
+
+    /// How many pages are not all zero, and whose bytes lie here. Only what changed since it was last asked for
+    /// is counted.
+    pub fn census(&self) -> Census {
+        self.root.census()
+    }
+
+    /// Whether both are one tree in memory, so that one of them takes no room beside the other. Equal memory may
+    /// well be two trees.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.root.is_same(&other.root)
     }
 
     /// Shows every page that is not all zero, in order. One walk of the tree, no descent per page.

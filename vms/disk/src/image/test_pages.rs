@@ -98,6 +98,7 @@ fn check(pages: &Pages, model: &[u8]) {
     };
     pages.for_these(&wanted, pick).unwrap();
     assert!(picked.iter().eq(wanted.iter().filter(|page| **page < pages.page_count())));
+    assert_eq!(pages.census().pages, expected.len() as u64);
     let runs = pages.runs().unwrap();
     assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start));
     assert_eq!(runs.into_iter().flatten().collect::<Vec<_>>(), expected);
