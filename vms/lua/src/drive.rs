@@ -213,7 +213,7 @@ impl Frozen for LuaFrozen {
             return Ok(image.clone());
         }
         let written = match &self.held {
-            Some(held) => self.disk.image(&held.encode()?),
+            Some(held) => self.disk.image(held.encode()?.as_ref()),
             None => drivebay_disk::Disk::blank(&*self.disk).clone(),
         };
         Ok(self.image.get_or_init(|| written).clone())

@@ -119,7 +119,7 @@ impl Held {
     }
 
     /// The state as bytes. The world may run meanwhile, but does not commit while the copy is read.
-    pub(crate) fn encode(&self) -> Result<Vec<u8>, HostError> {
+    pub(crate) fn encode(&self) -> Result<Written, HostError> {
         let books = self.memory.books();
         let layers = self.layers(&books);
         // SAFETY: the layers are live, and the lock is held.
@@ -154,16 +154,35 @@ impl Held {
 }
 
 /// A world's bytes, read `off` away from its addresses. Nobody may write there meanwhile.
-fn encode(state: *mut sys::State, off: isize) -> Result<Vec<u8>, HostError> {
+fn encode(state: *mut sys::State, off: isize) -> Result<Written, HostError> {
     let (mut out, mut len, mut why) = (ptr::null_mut(), 0, ptr::null());
     // SAFETY: a world at rest lies there whole; the three are written by the call.
     let status = on_stack(|| unsafe {
         sys::dbay_encode(state, off, &raw mut out, &raw mut len, &raw mut why)
     });
     match status {
-        0 => Ok(taken(out.cast(), len)),
+        0 => Ok(Written { bytes: out.cast(), len }),
         2 => Err(HostError::Exhausted { what: "memory" }),
         _ => Err(bug!("the world holds {}", text(why))),
+    }
+}
+
+/// A world as bytes: equal for equal worlds.
+pub(crate) struct Written {
+    bytes: *mut c_char,
+    len: usize,
+}
+
+impl AsRef<[u8]> for Written {
+    fn as_ref(&self) -> &[u8] {
+        view(self.bytes, self.len)
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        // SAFETY: made by C's `malloc`; given back once.
+        unsafe { sys::dbay_free(self.bytes.cast::<c_void>()) };
     }
 }
 
@@ -255,20 +274,19 @@ impl World {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Undecoded> {
         let mut world = Self::new().map_err(Undecoded::Host)?;
         let mut why = ptr::null();
-        let state = world.state;
+        let (state, arena) = (world.state, world.memory.arena);
+        // SAFETY: the arena is this world's own.
+        unsafe { sys::dbay_arenafill(arena, 1) };
         // SAFETY: a fresh state; the bytes are read only during the call; `why` is set to a static text.
         let status = on_stack(|| unsafe {
             sys::dbay_decode(state, bytes.as_ptr(), bytes.len(), &raw mut why)
         });
+        // SAFETY: as above.
+        unsafe { sys::dbay_arenafill(arena, 0) };
         match status {
             0 => {}
             2 => return Err(Undecoded::Host(HostError::Exhausted { what: "memory" })),
             _ => return Err(Undecoded::Refused(text(why))),
-        }
-        // What is written otherwise than it was read was no image of ours.
-        match world.encode().map_err(Undecoded::Host)? {
-            again if again == bytes => {}
-            _ => return Err(Undecoded::Refused("it is not written as this world would be".into())),
         }
         world.commit();
         Ok(world)
@@ -302,11 +320,6 @@ impl World {
         books.held.push((Arc::downgrade(&holder), Layer(layer)));
         drop(books);
         Ok(Held { memory: Arc::clone(&self.memory), state: self.state, holder })
-    }
-
-    /// The world as it is now, as bytes: equal for equal worlds.
-    fn encode(&mut self) -> Result<Vec<u8>, HostError> {
-        encode(self.state, 0)
     }
 
     /// Bytes of memory held: live, and the copy beside it.

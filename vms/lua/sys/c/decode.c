@@ -1,6 +1,7 @@
 /* Bytes to a world. They may come from anybody, so whatever the interpreter trusts is checked here:
 ** bytecode is never taken, only source text, so that a frame can lie about no more than its place, its slots
-** and its links. What is left is held by comparing: a world that is written as other bytes is refused. */
+** and its links. A world has one image, so all that encode.c decides is held to as well: the order of objects,
+** chunks and C functions is that of their first mention, all are mentioned, and no text is there twice. */
 #include "dbay.h"
 
 typedef struct Chunk {
@@ -10,6 +11,13 @@ typedef struct Chunk {
   uint32_t nconsts;
 } Chunk;
 
+#define AHEAD 16
+typedef struct Ahead {
+  const char *s;
+  size_t n;
+  uint32_t i;
+} Ahead;
+
 typedef struct Dec {
   lua_State *L;
   const uint8_t *p, *end;
@@ -18,12 +26,27 @@ typedef struct Dec {
   uint64_t claimed;  /* slots of tables and stacks: each takes a byte of the image */
   void **objs;
   uint8_t *kinds;
-  uint32_t *frames;  /* of a coroutine: its state, and its frames above it */
+  uint32_t *frames;  /* of a coroutine: its state, and above it its frames, then its place in 'slots'. Of a C
+                     ** closure: its function. Of an upvalue: one more than the object it holds */
   uint32_t n;
-  unsigned cf[256], ncf;
+  uint32_t *first;   /* one more than who mentioned it first: 1 the roots, then objects in turn */
+  uint32_t now;      /* the same, of what is being read */
+  uint32_t met;      /* objects up to the largest that was mentioned */
+  uint32_t last;     /* one more than the object of the value that was read last */
+  uint32_t *slots;   /* the same, of each slot of a stack */
+  uint32_t nslots, atslot;
+  Ahead ahead[AHEAD];  /* texts that were met, but not looked up yet */
+  uint32_t seen, looked;
+  int tail;          /* upvalues are read: what they mention is put in its place later */
+  unsigned cf[256], ncf, usedcf;
   Chunk *chunks;
-  uint32_t nchunks;
+  uint32_t nchunks, usedchunks;
 } Dec;
+
+/* Bits of 'marked' that the collector leaves alone: a text that the image had already, a constant that its
+** chunk had already. Nobody looks at them after the image was read. */
+#define TEXT_READ 6
+#define CONSTANT_READ 5
 
 static l_noret refuse (Dec *d, const char *why) {
   if (d->err == NULL) d->err = why;
@@ -94,9 +117,17 @@ static lua_Number getfloat (Dec *d) {
   return n;
 }
 
+static void mention (Dec *d, uint64_t i) {
+  d->last = (uint32_t)i + 1;
+  if (i < d->met || d->tail) return;
+  d->first[i] = d->now;
+  d->met = (uint32_t)i + 1;
+}
+
 static void *getobject (Dec *d, int kind, const char *why) {
   uint64_t i = getv(d);
   if (i >= d->n || d->kinds[i] != kind) refuse(d, why);
+  mention(d, i);
   return d->objs[i];
 }
 
@@ -104,6 +135,7 @@ static void getref (Dec *d, TValue *v) {
   uint64_t i = getv(d);
   lua_State *L = d->L;
   if (i >= d->n) refuse(d, "an object that is not there");
+  mention(d, i);
   switch (d->kinds[i]) {
     case K_STR: case K_CONST: setsvalue(L, v, (TString *)d->objs[i]); break;
     case K_TAB: sethvalue(L, v, (Table *)d->objs[i]); break;
@@ -114,7 +146,15 @@ static void getref (Dec *d, TValue *v) {
   }
 }
 
+/* C functions are listed in the order of their first use. */
+static lua_CFunction usecf (Dec *d, unsigned i) {
+  if (i > d->usedcf) refuse(d, "C functions out of order");
+  if (i == d->usedcf) d->usedcf++;
+  return dbay_cffunction(d->cf[i]);
+}
+
 static void getval (Dec *d, TValue *v) {
+  d->last = 0;
   switch (get1(d)) {
     case V_NIL: setnilvalue(v); break;
     case V_FALSE: setbvalue(v, 0); break;
@@ -125,7 +165,7 @@ static void getval (Dec *d, TValue *v) {
       unsigned i = (unsigned)getmax(d, 255, "a C function that is not there");
       if (i >= d->ncf) refuse(d, "a C function that is not there");
       if (dbay_cfneeds(d->cf[i]) != 0) refuse(d, "a C function without its upvalues");
-      setfvalue(v, dbay_cffunction(d->cf[i]));
+      setfvalue(v, usecf(d, i));
       break;
     }
     case V_MAIN: setthvalue(d->L, v, G(d->L)->mainthread); break;
@@ -157,12 +197,21 @@ static void sizes (const Proto *p, uint32_t *protos, uint32_t *consts) {
   for (i = 0; i < p->sizep; i++) sizes(p->p[i], protos, consts);
 }
 
+/* A constant that a chunk has in several places is known by the first. */
 static void collect (Chunk *c, Proto *p) {
   int i;
   c->protos[p->index] = p;
   for (i = 0; i < p->sizek; i++)
-    if (ttislngstring(&p->k[i])) c->consts[c->nconsts++] = tsvalue(&p->k[i]);
+    if (ttislngstring(&p->k[i])) {
+      TString *s = tsvalue(&p->k[i]);
+      c->consts[c->nconsts++] = testbit(s->marked, CONSTANT_READ) ? NULL : s;
+      l_setbit(s->marked, CONSTANT_READ);
+    }
   for (i = 0; i < p->sizep; i++) collect(c, p->p[i]);
+}
+
+static int same (const TString *s, const char *p, size_t n) {
+  return s != NULL && tsslen(s) == n && memcmp(getstr(s), p, n) == 0;
 }
 
 static void getchunk (Dec *d, Chunk *c) {
@@ -171,16 +220,18 @@ static void getchunk (Dec *d, Chunk *c) {
   const char *s = (const char *)getb(d, n);
   char *name;
   Text text;
+  size_t size;
   Proto *root;
   uint32_t consts = 0;
   if (memchr(s, 0, n) != NULL) refuse(d, "a chunk's name with a zero");
   name = (char *)lua_newuserdata(L, n + 1);  /* goes with the stack */
   memcpy(name, s, n);
   name[n] = 0;
-  text.n = getmax(d, rest(d), "a text longer than the image");
-  text.s = (const char *)getb(d, text.n);
+  size = text.n = getmax(d, rest(d), "a text longer than the image");
+  text.s = (const char *)getb(d, size);
   if (lua_load(L, readtext, &text, name, "t") != LUA_OK) refuse(d, "a chunk that does not compile");
   root = clLvalue(L->top - 1)->p;
+  if (!same(root->source, s, n) || !same(root->text, text.s, size)) refuse(d, "a chunk of another text");
   sizes(root, &c->nprotos, &consts);
   c->protos = (Proto **)scratch(d, c->nprotos * sizeof(Proto *));
   c->consts = (TString **)scratch(d, consts * sizeof(TString *));
@@ -190,10 +241,17 @@ static void getchunk (Dec *d, Chunk *c) {
 
 /* ---- heads: what is needed to make an object */
 
+static TString *once (Dec *d, TString *s) {
+  if (testbit(s->marked, TEXT_READ)) refuse(d, "a text that is there already");
+  l_setbit(s->marked, TEXT_READ);
+  return s;
+}
+
 static TString *getconst (Dec *d) {
   uint64_t c = getv(d), i = getv(d);
-  if (c >= d->nchunks || i >= d->chunks[c].nconsts) refuse(d, "a constant that is not there");
-  return d->chunks[c].consts[i];
+  if (c >= d->nchunks || i >= d->chunks[c].nconsts || d->chunks[c].consts[i] == NULL)
+    refuse(d, "a constant that is not there");
+  return once(d, d->chunks[c].consts[i]);
 }
 
 static Table *newtable (Dec *d) {
@@ -216,6 +274,8 @@ static LClosure *newclosure (Dec *d) {
   LClosure *f;
   Proto *p;
   if (c >= d->nchunks || i >= d->chunks[c].nprotos) refuse(d, "a function that is not there");
+  if (c > d->usedchunks) refuse(d, "chunks out of order");
+  if (c == d->usedchunks) d->usedchunks++;
   p = d->chunks[c].protos[i];
   f = luaF_newLclosure(d->L, p->sizeupvalues);
   f->p = p;
@@ -223,7 +283,7 @@ static LClosure *newclosure (Dec *d) {
   return f;
 }
 
-static CClosure *newcclosure (Dec *d) {
+static CClosure *newcclosure (Dec *d, uint32_t at) {
   uint64_t stamp = getv(d), i = getv(d);
   CClosure *c;
   int j, n;
@@ -232,6 +292,7 @@ static CClosure *newcclosure (Dec *d) {
   if (n == 0) refuse(d, "a C function with upvalues, which it has not");
   c = luaF_newCclosure(d->L, n);
   c->f = dbay_cffunction(d->cf[i]);
+  d->frames[at] = (uint32_t)i;
   c->stamp = stamp;
   for (j = 0; j < n; j++) setnilvalue(&c->upvalue[j]);
   return c;
@@ -251,6 +312,8 @@ static lua_State *newthread (Dec *d, uint32_t i) {
     uint64_t frames = getmax(d, LUAI_MAXSTACK, "a coroutine with too many frames");
     if (top < 1 || top > rest(d) + 1) refuse(d, "a stack larger than the image");
     claim(d, top - 1);
+    if (d->nslots + top > (uint64_t)1 << 30) refuse(d, "stacks that are too large");
+    d->nslots += (uint32_t)top;
     if ((frames == 0) != (state == T_NEW)) refuse(d, "frames that do not fit the coroutine's state");
     if (state == T_NEW && top != 2) refuse(d, "a coroutine without a function");
     d->frames[i] |= (uint32_t)frames << 2;
@@ -269,19 +332,34 @@ static UpVal *newupval (Dec *d) {
   return u;
 }
 
+/* Texts are looked up some time after they were met, when what the table has of them was brought near. */
+static void lookup (Dec *d) {
+  Ahead *a = &d->ahead[d->looked++ % AHEAD];
+  d->objs[a->i] = once(d, luaS_newlstr(d->L, a->s, a->n));
+}
+
+static void gettext (Dec *d, uint32_t i) {
+  size_t n = getmax(d, rest(d), "a text longer than the image");
+  Ahead *a;
+  if (d->seen - d->looked == AHEAD) lookup(d);
+  a = &d->ahead[d->seen++ % AHEAD];
+  a->s = (const char *)getb(d, n);
+  a->n = n;
+  a->i = i;
+#if defined(__GNUC__)
+  if (n <= LUAI_MAXSHORTLEN) __builtin_prefetch(dbay_list(&G(d->L)->strt, dbay_bucket(a->s, n)));
+#endif
+}
+
 static void gethead (Dec *d, uint32_t i) {
   unsigned kind = get1(d);
   d->kinds[i] = (uint8_t)kind;
   switch (kind) {
-    case K_STR: {
-      size_t n = getmax(d, rest(d), "a text longer than the image");
-      d->objs[i] = luaS_newlstr(d->L, (const char *)getb(d, n), n);
-      break;
-    }
+    case K_STR: gettext(d, i); break;
     case K_CONST: d->objs[i] = getconst(d); break;
     case K_TAB: d->objs[i] = newtable(d); break;
     case K_LCL: d->objs[i] = newclosure(d); break;
-    case K_CCL: d->objs[i] = newcclosure(d); break;
+    case K_CCL: d->objs[i] = newcclosure(d, i); break;
     case K_THREAD: d->objs[i] = newthread(d, i); break;
     case K_UPV: d->objs[i] = newupval(d); break;
     default: refuse(d, "a kind of object that is not there");
@@ -356,6 +434,7 @@ static void gettable (Dec *d, Table *t) {
   m = getmax(d, d->n, "a metatable that is not there");
   if (m != 0) {
     if (d->kinds[m - 1] != K_TAB) refuse(d, "a metatable that is no table");
+    mention(d, m - 1);
     t->metatable = (Table *)d->objs[m - 1];
   }
 }
@@ -488,8 +567,12 @@ static void getthread (Dec *d, uint32_t i) {
   CallInfo *ci = &t->base_ci;
   StkId o;
   if (state == T_DONE || state == T_BROKEN) return;
+  d->frames[i] = state | d->atslot << 2;
   for (o = t->stack; o < t->top; o++) setnilvalue(o);
-  for (o = t->stack; o < t->top; o++) getval(d, o);
+  for (o = t->stack; o < t->top; o++) {
+    getval(d, o);
+    d->slots[d->atslot++] = d->last;
+  }
   t->errfunc = (ptrdiff_t)(getmax(d, (uint64_t)(t->top - t->stack) - 1,
                                   "a handler outside of the stack") * sizeof(TValue));
   if (!ttisnil(t->stack)) refuse(d, "something below a stack");
@@ -511,10 +594,11 @@ static void getthread (Dec *d, uint32_t i) {
 
 /* ---- closures and upvalues */
 
-static void getcclosure (Dec *d, CClosure *c) {
-  const char *name = dbay_cfname(dbay_cfindex(c->f));
+static void getcclosure (Dec *d, CClosure *c, unsigned f) {
+  const char *name = dbay_cfname(d->cf[f]);
   TValue *u = c->upvalue;
   int j;
+  usecf(d, f);
   for (j = 0; j < c->nupvalues; j++) getval(d, &u[j]);
   if (strcmp(name, "~wrap") == 0) {
     if (!ttisthread(&u[0])) refuse(d, "a wrapped coroutine that is none");
@@ -543,6 +627,7 @@ static void checkopen (Dec *d, lua_State *t, StkId slot) {
   refuse(d, "an upvalue outside of all frames");
 }
 
+/* What it holds is left in d->last. */
 static void getupval (Dec *d, UpVal *u) {
   lua_State *t;
   uint64_t i, slot;
@@ -560,6 +645,7 @@ static void getupval (Dec *d, UpVal *u) {
   slot = getmax(d, (uint64_t)(t->top - t->stack) - 1, "an upvalue outside of its stack");
   v = t->stack + slot;
   checkopen(d, t, v);
+  d->last = d->slots[(d->frames[i] >> 2) + slot];
   pp = &t->openupval;
   while (*pp != NULL && (*pp)->v > v) pp = &(*pp)->u.open.next;
   if (*pp != NULL && (*pp)->v == v) refuse(d, "two upvalues in one slot");
@@ -575,6 +661,7 @@ static void getupval (Dec *d, UpVal *u) {
 
 static void getbody (Dec *d, uint32_t i) {
   int j;
+  d->now = i + 2;
   switch (d->kinds[i]) {
     case K_TAB: gettable(d, (Table *)d->objs[i]); break;
     case K_LCL: {
@@ -585,7 +672,7 @@ static void getbody (Dec *d, uint32_t i) {
       }
       break;
     }
-    case K_CCL: getcclosure(d, (CClosure *)d->objs[i]); break;
+    case K_CCL: getcclosure(d, (CClosure *)d->objs[i], d->frames[i]); break;
     case K_THREAD: getthread(d, i); break;
     default: break;
   }
@@ -593,13 +680,38 @@ static void getbody (Dec *d, uint32_t i) {
 
 /* ---- the whole */
 
+/* Objects are numbered as the walk of walk.c meets them: each by an earlier one, and in the order of their first
+** mention. Bodies were read in that order, and left who first mentioned what; upvalues, whose values come after
+** all bodies, are put in their places now. */
+static void checkorder (Dec *d) {
+  uint32_t i, met = 0;
+  while (met < d->n && d->first[met] == 1) met++;
+  for (i = 0; i < d->n; i++) {
+    if (i >= met) refuse(d, "an object that nothing leads to");
+    if (d->kinds[i] == K_UPV) {
+      uint32_t held = d->frames[i];
+      if (held <= met) continue;  /* nothing, or what was met */
+      if (held > met + 1 || (d->first[met] != 0 && d->first[met] < i + 2))
+        refuse(d, "objects out of order");
+      met++;
+    }
+    else
+      while (met < d->n && d->first[met] == i + 2) met++;
+  }
+  if (met != d->n) refuse(d, "objects out of order");
+  if (d->usedchunks != d->nchunks) refuse(d, "a chunk without a function");
+  if (d->usedcf != d->ncf) refuse(d, "a C function that nothing uses");
+}
+
 static void getnames (Dec *d) {
-  unsigned i;
+  unsigned i, j;
   d->ncf = (unsigned)getmax(d, 255, "too many C functions");
   for (i = 0; i < d->ncf; i++) {
     size_t n = getmax(d, 100, "a C function that is not there");
     d->cf[i] = dbay_cfbyname((const char *)getb(d, n), n);
     if (d->cf[i] == 0) refuse(d, "a C function that is not there");
+    for (j = 0; j < i; j++)
+      if (d->cf[j] == d->cf[i]) refuse(d, "a C function that is there already");
   }
 }
 
@@ -620,12 +732,16 @@ static void getworld (lua_State *L, void *ud) {
   d->objs = (void **)scratch(d, d->n * sizeof(void *));
   d->kinds = (uint8_t *)scratch(d, d->n);
   d->frames = (uint32_t *)scratch(d, d->n * sizeof(uint32_t));
+  d->first = (uint32_t *)scratch(d, d->n * sizeof(uint32_t));
   { int texts = 128;  /* room for them at once, if that is what they are */
     while ((uint32_t)texts < d->n / 2 && texts < 1 << 26) texts *= 2;
     if (texts > g->strt.size) luaS_resize(L, texts);
   }
   for (i = 0; i < d->nchunks; i++) getchunk(d, &d->chunks[i]);
   for (i = 0; i < d->n; i++) gethead(d, i);
+  while (d->looked != d->seen) lookup(d);
+  d->slots = (uint32_t *)scratch(d, d->nslots * sizeof(uint32_t));
+  d->now = 1;
   getval(d, &v);
   if (!ttistable(&v)) refuse(d, "globals that are no table");
   luaH_setint(L, hvalue(&g->l_registry), LUA_RIDX_GLOBALS, &v);
@@ -636,9 +752,14 @@ static void getworld (lua_State *L, void *ud) {
     else refuse(d, "a metatable that is no table");
   }
   for (i = 0; i < d->n; i++) getbody(d, i);
+  d->tail = 1;
   for (i = 0; i < d->n; i++)
-    if (d->kinds[i] == K_UPV) getupval(d, (UpVal *)d->objs[i]);
+    if (d->kinds[i] == K_UPV) {
+      getupval(d, (UpVal *)d->objs[i]);
+      d->frames[i] = d->last;
+    }
   if (d->p != d->end) refuse(d, "more than a world in it");
+  checkorder(d);
   g->birth = birth;
   g->counted = counted;
 }
@@ -672,6 +793,8 @@ int dbay_decode (lua_State *L, const uint8_t *p, size_t n, const char **err) {
   free(d.objs);
   free(d.kinds);
   free(d.frames);
+  free(d.first);
+  free(d.slots);
   if (status == LUA_OK) return 0;
   return d.nomemory || G(L)->fault == DBAY_EXHAUSTED ? 2 : 1;
 }

@@ -33,7 +33,7 @@ static int room (Enc *e, Buf *b, size_t k) {
   uint8_t *p;
   if (b->cap - b->n >= k) return 1;
   cap = b->cap ? b->cap * 2 : 4096;
-  while (cap < b->n + k) cap *= 2;
+  if (cap < b->n + k) cap = b->n + k;
   p = (uint8_t *)realloc(b->p, cap);
   if (p == NULL) {
     e->w.nomemory = 1;
@@ -328,6 +328,7 @@ static void putworld (Enc *e) {
 static void joined (Enc *e, Buf *out) {
   unsigned k;
   uint32_t i;
+  room(e, out, e->head.n + e->body.n + e->tail.n + 4096);
   putb(e, out, DBAY_MAGIC, 4);
   putv(e, out, e->w.g->birth);
   putv(e, out, e->w.g->counted);

@@ -91,6 +91,9 @@ unsigned dbay_bucket (const char *s, size_t n) {
   return (unsigned)(h >> 16);
 }
 
+/* Steps that the collector and that table took so far, for tests. */
+uint64_t dbay_work (const lua_State *L) { return G(L)->work; }
+
 /* ---- C functions that a guest can hold: known by name, hashed by number, never by address */
 
 typedef struct Known {

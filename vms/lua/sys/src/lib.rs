@@ -172,6 +172,8 @@ unsafe extern "C" {
     pub fn dbay_arenatracked(arena: *const Arena) -> c_int;
     /// The world is gone; its last committed state may still be read.
     pub fn dbay_arenaleave(arena: *mut Arena);
+    /// A world is about to be read, or (0) was: nothing but how memory is asked for.
+    pub fn dbay_arenafill(arena: *mut Arena, begins: c_int);
     /// What is there now is what `dbay_rollback` goes back to. What the newest layer, or null, stands for is
     /// kept in it.
     pub fn dbay_commit(arena: *mut Arena, newest: *mut Layer);
@@ -218,6 +220,8 @@ unsafe extern "C" {
     ) -> c_int;
     /// Gives back what C made.
     pub fn dbay_free(p: *mut c_void);
+    /// Steps that the collector and the table of texts took so far.
+    pub fn dbay_work(state: *const State) -> u64;
     /// What the world counts as.
     pub fn dbay_live(state: *mut State) -> u64;
     /// A full collection.

@@ -97,8 +97,11 @@ fn bent_images() -> Result<(), Failed> {
         match disk.clone().mount(&image) {
             Err(MountError::Refused(_)) => {}
             Err(MountError::Host(error)) => return Err(error.to_string().into()),
-            Ok(drive) => {
+            Ok(mut drive) => {
                 mounted += 1;
+                if drive.freeze()?.image()?.root() != image.root() {
+                    return Err("a world that is written otherwise than it was read".into());
+                }
                 bent_run(drive);
             }
         }
@@ -142,12 +145,17 @@ fn bend(bytes: &[u8], from: usize, seed: &mut u64) -> Vec<u8> {
     };
     let mut bent = bytes.to_vec();
     let at = from + next(bytes.len() - from);
-    match next(6) {
+    match next(7) {
         0 => bent[at] ^= 1 << next(8),
         1 => bent[at] = bent[at].wrapping_add(1),
         2 => bent[at] = next(256) as u8,
         3 => bent.truncate(at),
         4 => bent.insert(at, next(256) as u8),
+        5 => {
+            let from = from + next(bytes.len() - from);
+            let count = (1 + next(12)).min(bytes.len() - from.max(at));
+            bent[at..at + count].copy_from_slice(&bytes[from..from + count]);
+        }
         _ => {
             let other = from + next(bytes.len() - from);
             bent.swap(at, other);
