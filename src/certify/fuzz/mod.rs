@@ -36,6 +36,9 @@ const LIMITS: Limits = Limits {
 
 /// The most fuel of a random program of Lua, and of a contract.
 const LUA_FUEL: u64 = 300_000;
+/// The most fuel of a message to aos, several times what its first one takes. Its format has no bound that a loop
+/// without an end would meet within hours.
+const AOS_FUEL: u64 = 1_000_000_000;
 const EVM_FUEL: u64 = 2_000_000;
 
 /// A machine on one of its engines.
@@ -154,7 +157,8 @@ fn aos_log(on: &On, rng: &mut Rng) -> Result<Option<(Log, String)>, Broken> {
         let evals: Vec<String> = (1..count).map(|_| lua::chunk(rng)).collect();
         (aos::log_of(reader, &known.name, module, &evals)?, evals.join("\n\n"))
     };
-    Ok(Some((Log { artifacts: known.artifacts.clone(), ..log }, source)))
+    let limits = Limits { fuel: Fuel(log.limits.fuel.0.min(AOS_FUEL)), ..log.limits };
+    Ok(Some((Log { artifacts: known.artifacts.clone(), limits, ..log }, source)))
 }
 
 /// A program, and messages of chance to it, under little fuel.
