@@ -8,7 +8,8 @@ use super::{
     process::Process,
 };
 use crate::cu::{At, evm};
-use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Transaction, Typed2718};
+use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Transaction, Typed2718};
+use alloy_eips::{eip2718::Encodable2718, eip7685::EMPTY_REQUESTS_HASH};
 use alloy_primitives::{B256, Bloom, keccak256};
 use serde_json::{Map, Value, json};
 
@@ -38,6 +39,7 @@ pub(super) async fn answer(
         }
         "eth_getBlockByNumber" | "eth_getBlockByHash" => block(process, params).await,
         "eth_getBlockReceipts" => receipts(process, params).await,
+        "debug_getRawTransaction" => raw(process, params).await,
         _ => Err(RpcError::new(-32601, format!("the method {method} does not exist"))),
     }
 }
@@ -84,6 +86,18 @@ async fn transaction(process: &Process, params: &Params) -> Result<Value, RpcErr
         Some(run) => whole(process, run).await,
         None => Ok(Value::Null),
     }
+}
+
+/// `debug_getRawTransaction`.
+async fn raw(process: &Process, params: &Params) -> Result<Value, RpcError> {
+    let Some((runs, at)) = found(process, params).await? else { return Ok(Value::Null) };
+    let Some(run) = runs.get(at) else { return Ok(Value::Null) };
+    let entry = process.cu().entry(&process.id, run.slot).await?;
+    let asked = evm::transacted(&process.definition.process, &entry.message);
+    let signed = asked.signed.ok_or_else(|| {
+        RpcError::server("this is a message of ao's, which is no signed Ethereum transaction")
+    })?;
+    Ok(data(signed.encoded_2718()))
 }
 
 /// The evaluations of a transaction's block, and its place among them.
@@ -169,6 +183,7 @@ async fn whole(process: &Process, run: &Ran) -> Result<Value, RpcError> {
         "from": asked.from,
         "blockHash": run.block_hash,
         "blockNumber": quantity(run.slot.nonce),
+        "blockTimestamp": quantity(run.timestamp),
         "transactionIndex": quantity(run.slot.tick),
     });
     if let (Some(shown), Value::Object(placed)) = (shown.as_object_mut(), placed) {
@@ -204,6 +219,7 @@ async fn block(process: &Process, params: &Params) -> Result<Value, RpcError> {
     }
     shown.insert("transactions".to_owned(), transactions.into());
     shown.insert("uncles".to_owned(), json!([]));
+    shown.insert("withdrawals".to_owned(), json!([]));
     shown.insert("size".to_owned(), "0x0".into());
     Ok(shown.into())
 }
@@ -250,11 +266,27 @@ fn header(process: &Process, runs: &[Ran], parent: B256, root: B256) -> Map<Stri
         "gasLimit": quantity(process.gas_limit()),
         "baseFeePerGas": "0x0",
         "miner": evm::COINBASE,
+    });
+    let mut shown = bare();
+    if let Value::Object(header) = header {
+        shown.extend(header);
+    }
+    shown
+}
+
+/// What the headers of all blocks say.
+pub(super) fn bare() -> Map<String, Value> {
+    let header = json!({
         "nonce": "0x0000000000000000",
         "difficulty": "0x0",
-        "totalDifficulty": "0x0",
         "extraData": "0x",
         "sha3Uncles": EMPTY_OMMER_ROOT_HASH,
+        // Of what newer forks have, a slot has nothing.
+        "withdrawalsRoot": EMPTY_ROOT_HASH,
+        "blobGasUsed": "0x0",
+        "excessBlobGas": "0x0",
+        "parentBeaconBlockRoot": B256::ZERO,
+        "requestsHash": EMPTY_REQUESTS_HASH,
     });
     match header {
         Value::Object(header) => header,
@@ -284,6 +316,8 @@ pub(super) async fn fee_history(process: &Process, params: &Params) -> Result<Va
     let mut history = json!({
         "oldestBlock": quantity(oldest),
         "baseFeePerGas": vec!["0x0"; ratios.len() + 1],
+        "baseFeePerBlobGas": vec!["0x0"; ratios.len() + 1],
+        "blobGasUsedRatio": vec![0; ratios.len()],
         "gasUsedRatio": ratios,
     });
     if let (true, Some(history)) = (percentiles > 0, history.as_object_mut()) {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     cu::{
-        At, CuError, DryMessage, DryRun,
+        At, CuError, DryMessage, DryRun, Scene,
         lab::{BlockOverrides, Lab, No, Overrides, Setting, Trial, Wish},
     },
     disk::{Tag, json::Value as Json},
@@ -91,14 +91,10 @@ impl Wanted {
     ) -> Result<T, RpcError> {
         process.eth.face.admission.allow_dry_run(process.caller)?;
         let Self { wish, at, overrides, block } = self;
-        let from = wish.from.unwrap_or_default().to_string();
-        let input = wish.input.input().map_or(&[][..], |input| input);
-        let mut fields = fields(process, (&from, &tags(&wish), input))?;
+        let stand_in = StandIn::new(process, &wish)?;
         let tried = within(|stop| {
             process.cu().look(&process.id, at, move |scene| {
-                place_dry(&mut fields, scene.at().timestamp_ms, scene.at().block_height);
-                let (call, host) = scene.dry(&DryMessage::new(&fields));
-                let setting = Setting { call, host, limits: *scene.limits() };
+                let setting = stand_in.setting(scene);
                 let lab = Lab::new(scene.module(), scene.image(), stop);
                 let ready = lab.and_then(|mut lab| lab.change(&overrides).map(|()| lab));
                 Ok(ready.and_then(|lab| job(&lab, &Trial { setting, wish, block })))
@@ -133,10 +129,31 @@ where
     }
 }
 
-fn parsed<T: DeserializeOwned>(value: Option<&Value>, what: &str) -> Result<Option<T>, RpcError> {
+pub(super) fn parsed<T: DeserializeOwned>(
+    value: Option<&Value>,
+    what: &str,
+) -> Result<Option<T>, RpcError> {
     let parse = |value: &Value| serde_json::from_value(value.clone());
     let parsed = value.map(parse).transpose();
     parsed.map_err(|error| RpcError::invalid(format!("{what}: {error}")))
+}
+
+/// The message that a call counts as, wherever it is tried.
+pub(super) struct StandIn(Fields);
+
+impl StandIn {
+    pub(super) fn new(process: &Process, wish: &Wish) -> Result<Self, RpcError> {
+        let from = wish.from.unwrap_or_default().to_string();
+        let input = wish.input.input().map_or(&[][..], |input| input);
+        fields(process, (&from, &tags(wish), input)).map(Self)
+    }
+
+    /// It on a scene.
+    pub(super) fn setting(mut self, scene: &Scene) -> Setting {
+        place_dry(&mut self.0, scene.at().timestamp_ms, scene.at().block_height);
+        let (call, host) = scene.dry(&DryMessage::new(&self.0));
+        Setting { call, host, limits: *scene.limits() }
+    }
 }
 
 /// How a message would say where a call goes, for contracts that look at its tags.

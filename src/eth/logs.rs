@@ -69,12 +69,13 @@ pub(super) fn shown(run: &Ran, log: &Log, index: usize) -> Value {
 
 /// First and last block; none if the first is behind the last.
 async fn range(process: &Process, object: &Map<String, Value>) -> Result<(u64, u64), RpcError> {
-    let block = |key: &str| match object.get(key).filter(|value| !value.is_null()) {
-        Some(value) => params::block(value),
-        None => Ok(Block::Latest),
-    };
+    let said = |key: &str| object.get(key).filter(|value| !value.is_null());
+    let block = |key: &str| said(key).map_or(Ok(Block::Latest), params::block);
     let missing = || RpcError::server("there is no such block");
-    if object.get("blockHash").is_some_and(|hash| !hash.is_null()) {
+    if said("blockHash").is_some() {
+        if said("fromBlock").or(said("toBlock")).is_some() {
+            return Err(RpcError::invalid("blockHash goes with neither fromBlock nor toBlock"));
+        }
         let number = process.number(block("blockHash")?).await?.ok_or_else(missing)?;
         return Ok((number, number));
     }
@@ -85,7 +86,16 @@ async fn range(process: &Process, object: &Map<String, Value>) -> Result<(u64, u
         Block::Latest => Ok(latest),
         Block::Hash(_) => Err(RpcError::invalid("fromBlock and toBlock are numbers or tags")),
     };
-    Ok((number(from)?, number(to)?.min(latest)))
+    let (first, last) = (number(from)?, number(to)?);
+    if last > latest {
+        let text = format!("toBlock is {last}, and the newest block is {latest}");
+        return Err(RpcError::invalid(text));
+    }
+    // Who asks from the next block on, to the latest, asks for what is not there yet.
+    if first > last && to != Block::Latest {
+        return Err(RpcError::invalid("fromBlock stands behind toBlock"));
+    }
+    Ok((first, last))
 }
 
 impl Search {

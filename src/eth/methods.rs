@@ -6,7 +6,7 @@ use super::{
     filters, logs,
     params::{self, Params},
     process::Process,
-    send, trace,
+    send, simulate, trace,
 };
 use alloy_primitives::{Bytes, keccak256};
 use jsonrpsee::{Extensions, RpcModule, server::RegisterMethodError, types};
@@ -15,11 +15,13 @@ use std::sync::Arc;
 
 /// All of them, but for the subscriptions.
 const METHODS: &[&str] = &[
+    "debug_getRawTransaction",
     "debug_traceBlockByHash",
     "debug_traceBlockByNumber",
     "debug_traceCall",
     "debug_traceTransaction",
     "eth_accounts",
+    "eth_baseFee",
     "eth_blobBaseFee",
     "eth_blockNumber",
     "eth_call",
@@ -40,6 +42,7 @@ const METHODS: &[&str] = &[
     "eth_getLogs",
     "eth_getProof",
     "eth_getStorageAt",
+    "eth_getStorageValues",
     "eth_getTransactionByBlockHashAndIndex",
     "eth_getTransactionByBlockNumberAndIndex",
     "eth_getTransactionByHash",
@@ -51,6 +54,7 @@ const METHODS: &[&str] = &[
     "eth_newBlockFilter",
     "eth_newFilter",
     "eth_sendRawTransaction",
+    "eth_simulateV1",
     "eth_syncing",
     "eth_uninstallFilter",
     "net_listening",
@@ -116,7 +120,9 @@ async fn dispatch(process: &Process, method: &str, params: &Params) -> Result<An
         "eth_accounts" => Ok(json!([])),
         "eth_syncing" => Ok(false.into()),
         // A message costs its sender no fee, and a block has no base fee and no blobs.
-        "eth_gasPrice" | "eth_maxPriorityFeePerGas" | "eth_blobBaseFee" => Ok(params::quantity(0)),
+        "eth_baseFee" | "eth_blobBaseFee" | "eth_gasPrice" | "eth_maxPriorityFeePerGas" => {
+            Ok(params::quantity(0))
+        }
         "eth_feeHistory" => blocks::fee_history(process, params).await,
         "eth_blockNumber" => process.latest().await.map(params::quantity),
         "eth_call" => call::call(process, params).await,
@@ -127,7 +133,9 @@ async fn dispatch(process: &Process, method: &str, params: &Params) -> Result<An
         | "eth_getCode"
         | "eth_getStorageAt"
         | "eth_getProof" => process.account(method, params).await,
+        "eth_getStorageValues" => process.slots(params).await,
         "eth_sendRawTransaction" => send::send(process, params).await,
+        "eth_simulateV1" => simulate::simulate(process, params).await,
         "eth_getLogs" => logs::logs(process, params).await,
         _ if method.contains("Filter") => filters::answer(process, method, params).await,
         _ => blocks::answer(process, method, params).await,

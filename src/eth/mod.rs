@@ -17,6 +17,7 @@ mod process;
 mod pulse;
 mod send;
 mod server;
+mod simulate;
 mod subscribe;
 mod trace;
 

@@ -5,6 +5,9 @@ use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use serde_json::Value;
 use std::{fmt::LowerHex, str::FromStr};
 
+/// Hexadecimal digits of the greatest number.
+const DIGITS_MAX: usize = 64;
+
 /// The parameters of a request, by place.
 pub(super) struct Params(Vec<Value>);
 
@@ -72,7 +75,10 @@ fn expected(at: usize, what: &str) -> RpcError {
 /// A number in hexadecimal digits after `0x`, or a JSON number.
 pub(super) fn number(value: &Value) -> Option<U256> {
     match value.as_str() {
-        Some(text) => U256::from_str_radix(text.strip_prefix("0x")?, 16).ok(),
+        Some(text) => {
+            let digits = text.strip_prefix("0x").filter(|digits| digits.len() <= DIGITS_MAX)?;
+            U256::from_str_radix(digits, 16).ok()
+        }
         None => value.as_u64().map(U256::from),
     }
 }

@@ -4,19 +4,21 @@ use super::{
     Eth,
     error::RpcError,
     index::{Ran, is_of_slot},
-    params::{Block, Params, data, quantity},
+    params::{self, Block, Params, data, quantity},
 };
 use crate::{
     cu::{At, Cu, Mark, ProcessDefinition, ResultsQuery, evm},
     disk::Slot,
     http::{Caller, Failure},
 };
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256, U256};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Most slots of one proof.
 const SLOTS_MAX: usize = 256;
+/// Most slots of one look at them.
+const VALUES_MAX: usize = 1024;
 /// Results that are read at once.
 const PAGE: usize = 64;
 /// Most evaluations, and bytes of their results, that are looked at for a range of blocks.
@@ -121,6 +123,18 @@ impl Process {
         })
     }
 
+    /// `eth_getStorageValues`.
+    pub(super) async fn slots(&self, params: &Params) -> Result<Value, RpcError> {
+        let wanted = wanted_slots(params)?;
+        let world = self.world(self.at(params.block(1)?).await?).await?;
+        let found = wanted.into_iter().map(|(address, slots)| {
+            let values =
+                slots.into_iter().map(|slot| data(B256::from(world.look_slot(address, slot))));
+            (format!("{address:?}"), values.collect())
+        });
+        Ok(Value::Object(found.collect()))
+    }
+
     /// What a state says of an account.
     pub(super) async fn account(&self, method: &str, params: &Params) -> Result<Value, RpcError> {
         let address = params.address(0)?;
@@ -143,6 +157,28 @@ impl Process {
     }
 }
 
+/// Slots of accounts, as `eth_getStorageValues` names them.
+fn wanted_slots(params: &Params) -> Result<Vec<(Address, Vec<U256>)>, RpcError> {
+    let all = params.get(0).and_then(Value::as_object);
+    let all = all.filter(|all| !all.is_empty());
+    let all = all.ok_or_else(|| RpcError::invalid("parameter 0 should be slots by address"))?;
+    let mut count = 0;
+    let read = |(address, slots): (&String, &Value)| {
+        let slots: Vec<_> = slots.as_array()?.iter().map(params::number).collect::<Option<_>>()?;
+        count += slots.len();
+        let address = address.parse().ok().filter(|_| address.starts_with("0x"))?;
+        Some((address, slots))
+    };
+    let read: Option<Vec<_>> = all.iter().map(read).collect();
+    let read = read.filter(|_| count <= VALUES_MAX);
+    read.ok_or_else(|| {
+        RpcError::invalid(format!(
+            "parameter 0 should be an object of addresses, each with an array of slots, at most \
+             {VALUES_MAX} of them"
+        ))
+    })
+}
+
 /// `eth_getProof` (EIP-1186).
 fn proof(world: &evm::World, params: &Params) -> Result<Value, RpcError> {
     let address = params.address(0)?;
@@ -150,7 +186,7 @@ fn proof(world: &evm::World, params: &Params) -> Result<Value, RpcError> {
     let keys = keys.filter(|keys| keys.len() <= SLOTS_MAX).ok_or_else(|| {
         RpcError::invalid(format!("parameter 1 should be an array of at most {SLOTS_MAX} slots"))
     })?;
-    let slots: Option<Vec<_>> = keys.iter().map(super::params::number).collect();
+    let slots: Option<Vec<_>> = keys.iter().map(params::number).collect();
     let slots = slots.ok_or_else(|| RpcError::invalid("a slot is 0x and hexadecimal digits"))?;
     let proof = evm::prove(world, address, &slots);
     let nodes = |nodes: &[Vec<u8>]| nodes.iter().map(data).collect::<Vec<_>>();

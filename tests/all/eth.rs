@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tower::ServiceExt;
 
-const PID: &str = "FldvR-L8GBIN3l4y1vvheT4daWMXo4sCfOb06jtxJEY";
+pub(crate) const PID: &str = "FldvR-L8GBIN3l4y1vvheT4daWMXo4sCfOb06jtxJEY";
 /// Without input: adds one to slot 0, logs it under topic 42, returns it. With input: reverts with it.
 const COUNTER: &str = "366018575f54600101805f555f52602a60205fa160205ff35b365f5f37365ffd";
 
@@ -50,14 +50,14 @@ fn schedule(script: &Script, id: &str, data: &str, tags: Vec<Tag>) {
     });
 }
 
-struct Stage {
+pub(crate) struct Stage {
     script: Script,
-    router: Router,
+    pub(crate) router: Router,
     key: SigningKey,
 }
 
 /// A process with its spawn and one message on the counter.
-fn stage() -> Stage {
+pub(crate) fn stage() -> Stage {
     let script = Script::new();
     let code = hex::decode(COUNTER).unwrap();
     let kind = vec![Tag::new("Code-Kind", "runtime")];
@@ -93,7 +93,7 @@ impl Stage {
         answer
     }
 
-    async fn ask(&self, method: &str, params: Value) -> Value {
+    pub(crate) async fn ask(&self, method: &str, params: Value) -> Value {
         let answer = self.answer(method, params).await;
         answer.get("result").unwrap_or_else(|| panic!("{method}: {answer}")).clone()
     }
@@ -108,7 +108,7 @@ impl Stage {
         Address::from_public_key(self.key.verifying_key())
     }
 
-    async fn signed(&self, nonce: u64) -> (String, B256) {
+    pub(crate) async fn signed(&self, nonce: u64) -> (String, B256) {
         let chain: U256 =
             self.ask("eth_chainId", json!([])).await.as_str().unwrap().parse().unwrap();
         let tx = TxEip1559 {
@@ -128,7 +128,7 @@ impl Stage {
     }
 }
 
-fn home() -> Address {
+pub(crate) fn home() -> Address {
     Address::from_word(keccak256(PID.parse::<Id>().unwrap().as_bytes()))
 }
 
@@ -259,6 +259,42 @@ async fn logs_are_found_by_block_address_and_topic() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ranges_that_cannot_be_are_refused() {
+    let stage = stage();
+    let block = stage.ask("eth_getBlockByNumber", json!(["0x1", false])).await;
+    for filter in [
+        json!({ "fromBlock": "0x1", "toBlock": "0x0" }),
+        json!({ "fromBlock": "0x0", "toBlock": "0x2" }),
+        json!({ "fromBlock": "0x0", "blockHash": block["hash"] }),
+    ] {
+        assert_eq!(stage.error("eth_getLogs", json!([filter])).await.0, -32602, "{filter}");
+    }
+    // Who polls asks from the block after the newest one on.
+    assert_eq!(stage.ask("eth_getLogs", json!([{ "fromBlock": "0x2" }])).await, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_and_transactions_are_given_as_they_are() {
+    let stage = stage();
+    let (home_key, other) = (format!("{:?}", home()), format!("{:?}", stage.from()));
+    let wanted = json!([{ &home_key: ["0x0", "0x7"], &other: ["0x0"] }, "latest"]);
+    let word = |n: u8| json!(B256::with_last_byte(n));
+    let values = stage.ask("eth_getStorageValues", wanted).await;
+    assert_eq!(values, json!({ &home_key: [word(1), word(0)], &other: [word(0)] }));
+    for wrong in [json!([{}]), json!([{ "me": [] }]), json!([{ &other: ["zero"] }])] {
+        assert_eq!(stage.error("eth_getStorageValues", wrong).await.0, -32602);
+    }
+    let long = format!("0x{}", "0".repeat(65));
+    assert_eq!(stage.error("eth_getStorageAt", json!([home(), long])).await.0, -32602);
+    let (raw, hash) = stage.signed(0).await;
+    stage.ask("eth_sendRawTransaction", json!([raw])).await;
+    assert_eq!(stage.ask("debug_getRawTransaction", json!([hash])).await, json!(raw));
+    let message = json!([B256::from(Id::of(b"first").0)]);
+    let (_, text) = stage.error("debug_getRawTransaction", message).await;
+    assert!(text.contains("no signed Ethereum transaction"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_says_everything_once() {
     let stage = stage();
     let topics = json!([{ "topics": [B256::with_last_byte(42)] }]);
@@ -340,6 +376,55 @@ async fn a_call_is_tried_on_a_state_that_never_was() {
     assert_eq!(said, json!(B256::from(U256::from(100 + 1000 + 5))));
     // And none of it was.
     assert_eq!(call(json!({ "to": to }), json!({}), json!({})).await, json!(word(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_simulated_one_on_the_other() {
+    let stage = stage();
+    let to = home().to_string();
+    let call = || json!({ "to": to });
+    let poor = json!({ "to": to, "input": "0xc0ffee" });
+    let slots =
+        json!({ &to: { "stateDiff": { B256::ZERO.to_string(): B256::with_last_byte(7) } } });
+    let blocks = json!([
+        { "calls": [call(), call()] },
+        { "stateOverrides": slots, "blockOverrides": { "number": "0x4" }, "calls": [call(), poor] },
+    ]);
+    let ask = json!([{ "blockStateCalls": blocks }, "latest"]);
+    let said = stage.ask("eth_simulateV1", ask.clone()).await;
+    assert_eq!(said, stage.ask("eth_simulateV1", ask).await, "it leaves no mark");
+    let word = |n: u8| json!(B256::with_last_byte(n));
+    let numbers: Vec<&Value> = said.as_array().unwrap().iter().map(|b| &b["number"]).collect();
+    assert_eq!(numbers, ["0x2", "0x3", "0x4"], "what nobody described is empty");
+    assert_eq!(said[1]["calls"], json!([]));
+    let returned = |block: usize, call: usize| &said[block]["calls"][call]["returnData"];
+    assert_eq!([returned(0, 0), returned(0, 1), returned(2, 0)], [&word(2), &word(3), &word(8)]);
+    let log = &said[0]["calls"][1]["logs"][0];
+    assert_eq!(
+        (&log["data"], &log["logIndex"], &log["blockHash"]),
+        (&word(3), &json!("0x1"), &said[0]["hash"])
+    );
+    let failed = &said[2]["calls"][1];
+    assert_eq!((&failed["status"], &failed["error"]["code"]), (&json!("0x0"), &json!(3)));
+    assert_eq!(failed["error"]["data"], "0xc0ffee");
+    assert_eq!(said[2]["parentHash"], said[1]["hash"]);
+    assert_eq!(stage.ask("eth_blockNumber", json!([])).await, "0x1");
+    let block =
+        |overrides: Value| json!([{ "blockStateCalls": [{ "blockOverrides": overrides }] }]);
+    for (params, code) in [
+        (block(json!({ "number": "0x1" })), -38020),
+        (block(json!({ "time": "0x1" })), -38021),
+        (block(json!({ "number": "0x200" })), -38026),
+        (json!([{ "blockStateCalls": [{ "calls": [{ "to": to, "value": "0x1" }] }] }]), -38014),
+        (
+            json!([{ "blockStateCalls": [{ "calls": [{ "to": to, "gas": "0xffffffff" }] }] }]),
+            -38015,
+        ),
+        (json!([{ "blockStateCalls": [], "validation": true }]), -32602),
+        (json!([{}]), -32602),
+    ] {
+        assert_eq!(stage.error("eth_simulateV1", params.clone()).await.0, code, "{params}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
-// Foundry's cast 1.7.1, unmodified, on the ERC-20 of modules/evm.
+// Foundry's cast 1.7.1, unmodified, on the ERC-20 and the AMM of modules/evm.
 import { execFile } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
-import { deploy } from './evm.mjs'
+import { built, deploy } from './evm.mjs'
 import { assert, done, step } from './kit.mjs'
 
 const packed = createRequire(import.meta.url).resolve('@foundry-rs/cast-linux-amd64/package.json')
@@ -10,10 +10,8 @@ const program = packed.replace('package.json', 'bin/cast')
 const { url, home, key, address } = await step('deploy by spawn', () => {
   return deploy('Token', ['Gold', 'GLD', '1000000'])
 })
-const cast = async (...words) => {
-  const { stdout } = await promisify(execFile)(program, [...words, '--rpc-url', url])
-  return stdout.trim()
-}
+const offline = async (...words) => (await promisify(execFile)(program, words)).stdout.trim()
+const cast = (...words) => offline(...words, '--rpc-url', url)
 const other = '0x00000000000000000000000000000000000000aa'
 
 await step('reads', async () => {
@@ -56,4 +54,35 @@ await step('an error of the contract, by its selector', async () => {
   await assert.rejects(poor, /execution reverted[\s\S]*e450d38c|ERC20InsufficientBalance/)
 })
 
-done(5)
+await step('contracts made by transactions: a second token, a pool, a swap, its event, its revert', async () => {
+  const how = ['--legacy', '--private-key', key, '--json']
+  const send = async (...words) => {
+    const receipt = JSON.parse(await offline('send', '--rpc-url', url, ...how, ...words))
+    assert.equal(receipt.status, '0x1')
+    return receipt
+  }
+  const make = async (name, signature, ...args) => {
+    const { contractAddress } = await send('--create', built(name).bytecode, signature, ...args)
+    return contractAddress
+  }
+  const silver = await make('Token', 'constructor(string,string,uint256)', 'Silver', 'SLV', '1000000')
+  const pool = await make('Amm', 'constructor(address,address)', home, silver)
+  for (const coin of [home, silver]) await send(coin, 'approve(address,uint256)', pool, '10000')
+  await send(pool, 'deposit(uint256,uint256)', '5000', '5000')
+  const quoted = await cast('call', pool, 'quote(bool,uint256)(uint256)', 'true', '100')
+  assert.equal(quoted, '97')
+  await send(pool, 'swap(bool,uint256,uint256)', 'true', '100', quoted)
+  const swapped = 'Swapped(address,bool,uint256,uint256)'
+  const logs = JSON.parse(await cast('logs', '--from-block', '0', '--address', pool, '--json', swapped))
+  assert.equal(logs.length, 1)
+  const said = await offline('decode-event', '--sig', 'Swapped(bool,uint256,uint256)', logs[0].data)
+  assert.deepEqual(said.split('\n').map((line) => line.trim()), ['true', '100', '97'])
+  const dear = cast('call', pool, 'swap(bool,uint256,uint256)', 'true', '100', '100', '--from', address)
+  const data = await dear.then(() => assert.fail('it did not revert'), ({ stderr }) => {
+    return /data: "(0x[0-9a-f]+)"/.exec(stderr)[1]
+  })
+  const why = await offline('decode-error', '--sig', 'TooLittle(uint256,uint256)', data)
+  assert.deepEqual(why.split('\n').map((line) => line.trim()).slice(-2), ['94', '100'])
+})
+
+done(6)

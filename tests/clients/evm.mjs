@@ -25,8 +25,8 @@ export function deploy(name, args) {
   }
   const module = drivebay('publish', path(name))
   // An id may begin with a hyphen.
-  const tag = `Constructor-Args=${JSON.stringify(args)}`
-  const pid = drivebay('spawn', '--tag', tag, '--', module)
+  const tag = args.length > 0 ? ['--tag', `Constructor-Args=${JSON.stringify(args)}`] : []
+  const pid = drivebay('spawn', ...tag, '--', module)
   assert.match(pid, /^[\w-]{43}$/)
   const home = getAddress(dataSlice(keccak256(Buffer.from(pid, 'base64url')), 12))
   return { pid, url: `${units.cu}/eth/${pid}`, home, abi: built(name).abi, key, address }

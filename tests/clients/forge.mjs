@@ -44,11 +44,13 @@ await step('forge script --broadcast: two contracts, six transactions', async ()
   assert.ok(receipts.every((receipt) => receipt.status === '0x1'))
   const made = receipts.filter((receipt) => receipt.contractAddress).length
   assert.equal(made, 2)
+  // The second contract is the pool.
+  env.POOL = receipts.filter((receipt) => receipt.contractAddress)[1].contractAddress
 })
 
 await step('forge test --fork-url', async () => {
   const said = await forge('test', '--fork-url', url)
-  assert.match(said, /3 tests passed, 0 failed/)
+  assert.match(said, /5 tests passed, 0 failed/)
 })
 
 done(3)

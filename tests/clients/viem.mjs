@@ -1,7 +1,7 @@
 // npm's viem 2.57.20, unmodified, on the ERC-20 of modules/evm, with its requests in batches.
 import { createPublicClient, createWalletClient, defineChain, http, parseEventLogs } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { deploy } from './evm.mjs'
+import { built, deploy } from './evm.mjs'
 import { assert, done, step } from './kit.mjs'
 
 const { url, home, abi, key } = await step('deploy by spawn', () => {
@@ -69,4 +69,37 @@ await step('a decoded revert', async () => {
   })
 })
 
-done(5)
+await step('contracts made by transactions: a second token, a pool, a swap, its event, its revert', async () => {
+  const mined = async (hash) => {
+    const receipt = await client.waitForTransactionReceipt({ hash })
+    assert.equal(receipt.status, 'success')
+    return receipt
+  }
+  const make = async (name, ...args) => {
+    const { abi, bytecode } = built(name)
+    const receipt = await mined(await wallet.deployContract({ abi, bytecode, args }))
+    return { address: receipt.contractAddress, abi }
+  }
+  const write = async (contract, functionName, ...args) => {
+    return mined(await wallet.writeContract({ ...contract, functionName, args }))
+  }
+  const silver = await make('Token', 'Silver', 'SLV', 1_000_000n)
+  const pool = await make('Amm', home, silver.address)
+  for (const coin of [token, silver]) await write(coin, 'approve', pool.address, 10_000n)
+  await write(pool, 'deposit', 5_000n, 5_000n)
+  const quoted = await client.readContract({ ...pool, functionName: 'quote', args: [true, 100n] })
+  const { logs } = await write(pool, 'swap', true, 100n, quoted)
+  const [swapped] = parseEventLogs({ abi: pool.abi, logs, eventName: 'Swapped' })
+  assert.deepEqual(swapped.args, { who: account.address, zeroForOne: true, paid: 100n, got: quoted })
+  const found = await client.getContractEvents({ ...pool, eventName: 'Swapped', fromBlock: 0n })
+  assert.equal(found.length, 1)
+  const dear = client.simulateContract({ ...pool, account, functionName: 'swap', args: [true, 100n, 100n] })
+  await assert.rejects(dear, (error) => {
+    const reverted = error.walk((cause) => cause.name === 'ContractFunctionRevertedError')
+    assert.equal(reverted.data.errorName, 'TooLittle')
+    assert.equal(reverted.data.args[1], 100n)
+    return true
+  })
+})
+
+done(6)

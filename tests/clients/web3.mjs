@@ -5,7 +5,9 @@ import { deploy } from './evm.mjs'
 import { done, step } from './kit.mjs'
 
 const where = await step('deploy by spawn', () => deploy('Token', ['Gold', 'GLD', '1000000']))
-await step('web3.py: reads, a transfer, its event, a revert', async () => {
-  await promisify(execFile)(process.env.WEB3_PYTHON, ['web3_token.py', JSON.stringify(where)])
+await step('web3.py: reads, a transfer, its event, a revert; a pool, a swap, its event, its revert', async () => {
+  const built = new URL('../../modules/built/evm', import.meta.url).pathname
+  const argument = JSON.stringify({ ...where, built })
+  await promisify(execFile)(process.env.WEB3_PYTHON, ['web3_token.py', argument])
 })
 done(2)

@@ -1,4 +1,4 @@
-"""PyPI's web3 8.0.0, unmodified, on the ERC-20 of modules/evm. Its one argument says where that is."""
+"""PyPI's web3 8.0.0, unmodified, on the ERC-20 and the AMM of modules/evm. Its one argument says where."""
 
 import json
 import sys
@@ -34,5 +34,46 @@ try:
     token.functions.transfer(other, 9).call({"from": where["home"]})
 except ContractCustomError as error:
     assert error.data.startswith("0xe450d38c"), error  # ERC20InsufficientBalance
+else:
+    raise AssertionError("it did not revert")
+
+
+def mined(call, **more):
+    """The receipt of a call, or of a contract's making."""
+    count = chain.eth.get_transaction_count(account.address)
+    built = call.build_transaction({"from": account.address, "nonce": count, **more})
+    raw = account.sign_transaction(built).raw_transaction
+    done = chain.eth.wait_for_transaction_receipt(chain.eth.send_raw_transaction(raw))
+    assert done.status == 1
+    return done
+
+
+def make(name, *args):
+    """A contract of modules/evm, made by a transaction."""
+    with open(f"{where['built']}/{name}.json", encoding="utf8") as file:
+        artifact = json.load(file)
+    kind = chain.eth.contract(abi=artifact["abi"], bytecode=artifact["bytecode"])
+    address = mined(kind.constructor(*args)).contractAddress
+    return chain.eth.contract(address=address, abi=artifact["abi"])
+
+
+silver = make("Token", "Silver", "SLV", 1_000_000)
+pool = make("Amm", token.address, silver.address)
+for coin in (token, silver):
+    mined(coin.functions.approve(pool.address, 10_000))
+mined(pool.functions.deposit(5_000, 5_000))
+quoted = pool.functions.quote(True, 100).call()
+receipt = mined(pool.functions.swap(True, 100, quoted))
+(swapped,) = pool.events.Swapped().get_logs(from_block=0)
+assert (swapped.args.paid, swapped.args.got) == (100, quoted), swapped
+assert swapped.transactionHash == receipt.transactionHash
+
+try:
+    pool.functions.swap(True, 100, 100).call({"from": account.address})
+except ContractCustomError as error:
+    words = bytes.fromhex(error.data[10:])
+    said = [int.from_bytes(words[at : at + 32], "big") for at in (0, 32)]
+    selector = chain.keccak(text="TooLittle(uint256,uint256)")[:4].hex()
+    assert error.data.startswith(f"0x{selector}") and said == [94, 100], error
 else:
     raise AssertionError("it did not revert")

@@ -24,7 +24,18 @@ async function main() {
   const event = receipt.logs.map((log) => pool.interface.parseLog(log)).find((log) => log?.name === 'Swapped')
   assert.equal(event.args.paid, 100n)
   assert.equal((await pool.queryFilter(pool.filters.Swapped())).length, 1)
-  await assert.rejects(pool.swap(true, 100n, 10_000n), /TooLittle|custom error|reverted/)
+  const [swapped] = await pool.queryFilter(pool.filters.Swapped())
+  assert.deepEqual([swapped.args.who, swapped.args.paid], [owner.address, 100n])
+  await assert.rejects(pool.swap.staticCall(true, 100n, 10_000n), (error) => {
+    const { name, args } = pool.interface.parseError(error.data)
+    assert.deepEqual([name, args.least], ['TooLittle', 10_000n])
+    return true
+  })
+  await assert.rejects(gold.transferFrom.staticCall(silver.target, owner.address, 5n), (error) => {
+    const { name, args } = gold.interface.parseError(error.data)
+    assert.deepEqual([name, args.needed], ['ERC20InsufficientAllowance', 5n])
+    return true
+  })
   console.log('used')
 }
 

@@ -4,10 +4,10 @@
 //! decoded only from as many bytes as cannot unfold into many more.
 
 use crate::address::{address_of, is_id};
-use alloy_dyn_abi::{DynSolType, DynSolValue, EventExt, FunctionExt, JsonAbiExt, Specifier};
+use alloy_dyn_abi::{DynSolEvent, DynSolType, DynSolValue, FunctionExt, JsonAbiExt, Specifier};
 use alloy_json_abi::{Function, JsonAbi, Param, StateMutability};
 use drivebay_disk::{Tag, json::Value};
-use revm::primitives::{Address, Log, hex};
+use revm::primitives::{Address, B256, Log, hex};
 
 /// Longest signature in an `Action`, in bytes.
 const SIGNATURE_MAX: usize = 1024;
@@ -31,7 +31,36 @@ fn no<T>(why: impl Into<String>) -> Result<T, AbiError> {
 
 /// Functions, events and errors of a module.
 #[derive(Clone, Debug, Default)]
-pub struct Abi(JsonAbi);
+pub struct Abi {
+    json: JsonAbi,
+    /// The signature of each function, and what each event looks like in a log: in order, worked out once.
+    signatures: Vec<String>,
+    events: Vec<Event>,
+}
+
+/// An event, ready to be recognized and decoded.
+#[derive(Clone, Debug)]
+struct Event {
+    topic: B256,
+    indexed: usize,
+    is_anonymous: bool,
+    types: Vec<DynSolType>,
+    /// `None` for what no log can be.
+    decoder: Option<DynSolEvent>,
+}
+
+impl Event {
+    fn of(event: &alloy_json_abi::Event) -> Self {
+        let types = event.inputs.iter().filter_map(|input| input.resolve().ok()).collect();
+        Self {
+            topic: event.selector(),
+            indexed: event.inputs.iter().filter(|input| input.indexed).count(),
+            is_anonymous: event.anonymous,
+            types,
+            decoder: event.resolve().ok(),
+        }
+    }
+}
 
 impl Abi {
     /// An ABI as JSON, or as lines in Solidity's own words (`function f(uint256)`, `event …`, `error …`),
@@ -51,19 +80,21 @@ impl Abi {
             JsonAbi::parse(lines).map_err(|error| error.to_string())
         };
         let abi = abi.map_err(|error| AbiError(format!("the ABI cannot be read: {error}")))?;
-        let abi = Self(abi);
+        let abi = Self { json: abi, ..Self::default() };
         abi.check()?;
-        Ok(abi)
+        let signatures = abi.json.functions().map(Function::signature).collect();
+        let events = abi.json.events().map(Event::of).collect();
+        Ok(Self { signatures, events, ..abi })
     }
 
     fn check(&self) -> Result<(), AbiError> {
-        let functions = self.0.functions().flat_map(|f| f.inputs.iter().chain(&f.outputs));
-        let errors = self.0.errors().flat_map(|error| &error.inputs);
-        let constructor = self.0.constructor.iter().flat_map(|made| &made.inputs);
+        let functions = self.json.functions().flat_map(|f| f.inputs.iter().chain(&f.outputs));
+        let errors = self.json.errors().flat_map(|error| &error.inputs);
+        let constructor = self.json.constructor.iter().flat_map(|made| &made.inputs);
         for param in functions.chain(errors).chain(constructor) {
             bounded(&param.resolve().map_err(|error| AbiError(error.to_string()))?)?;
         }
-        for param in self.0.events().flat_map(|event| &event.inputs) {
+        for param in self.json.events().flat_map(|event| &event.inputs) {
             bounded(&param.resolve().map_err(|error| AbiError(error.to_string()))?)?;
         }
         Ok(())
@@ -72,19 +103,19 @@ impl Abi {
     /// In Solidity's own words, as a tag that [`Abi::parse`] reads.
     pub fn to_lines(&self) -> String {
         let signature = |text: String| text;
-        let constructor = self.0.constructor.iter().map(|made| {
+        let constructor = self.json.constructor.iter().map(|made| {
             let inputs: Vec<String> = made.inputs.iter().map(|param| param.ty.clone()).collect();
             format!("constructor({})", inputs.join(","))
         });
-        let functions = self.0.functions().map(|f| signature(f.full_signature()));
-        let events = self.0.events().map(|event| signature(event.full_signature()));
-        let errors = self.0.errors().map(|error| format!("error {}", error.signature()));
+        let functions = self.json.functions().map(|f| signature(f.full_signature()));
+        let events = self.json.events().map(|event| signature(event.full_signature()));
+        let errors = self.json.errors().map(|error| format!("error {}", error.signature()));
         constructor.chain(functions).chain(events).chain(errors).collect::<Vec<_>>().join(";")
     }
 
     /// All functions, by name.
     pub fn functions(&self) -> Vec<NamedFunction> {
-        self.0.functions().map(NamedFunction::of).collect()
+        self.json.functions().map(NamedFunction::of).collect()
     }
 
     /// The function that `name` means when it is called with these arguments, as messages are read; `None`
@@ -96,8 +127,10 @@ impl Abi {
             return Ok(None);
         };
         Args::Json(&all).values(&function.inputs)?;
-        let known = self.0.functions().find(|known| known.signature() == function.signature());
-        Ok(Some(NamedFunction::of(known.unwrap_or(&function))))
+        let wanted = function.signature();
+        let mut known = self.json.functions().zip(&self.signatures);
+        let known = known.find(|(_, signature)| **signature == wanted);
+        Ok(Some(NamedFunction::of(known.map_or(&function, |(known, _)| known))))
     }
 
     /// The function that an `Action` names: a signature, or a name in this ABI that takes `count`
@@ -107,7 +140,7 @@ impl Abi {
         action: &str,
         count: impl Fn(&[Param]) -> bool,
     ) -> Result<Option<Function>, AbiError> {
-        if let Some(known) = self.0.function(action) {
+        if let Some(known) = self.json.function(action) {
             let fits = known.iter().find(|function| count(&function.inputs));
             return match fits.or(known.first()) {
                 Some(function) => Ok(Some(function.clone())),
@@ -117,16 +150,16 @@ impl Abi {
         if !(action.contains('(') && action.ends_with(')')) {
             return Ok(None);
         }
-        let known = self.0.functions().find(|function| function.signature() == action);
-        match known {
-            Some(function) => Ok(Some(function.clone())),
+        let mut known = self.json.functions().zip(&self.signatures);
+        match known.find(|(_, signature)| *signature == action) {
+            Some((function, _)) => Ok(Some(function.clone())),
             None => function_of(action).map(Some),
         }
     }
 
     /// The arguments of the constructor, encoded.
     pub(crate) fn constructor(&self, args: &Args<'_>) -> Result<Vec<u8>, AbiError> {
-        let Some(constructor) = &self.0.constructor else {
+        let Some(constructor) = &self.json.constructor else {
             return no("the module's ABI has no constructor; give its arguments as hexadecimal");
         };
         let values = args.values(&constructor.inputs)?;
@@ -137,13 +170,11 @@ impl Abi {
     pub fn event(&self, log: &Log) -> Option<Value> {
         let topic = log.topics().first()?;
         let indexed = log.topics().len() - 1;
-        let event = self.0.events().find(|event| {
-            let count = event.inputs.iter().filter(|input| input.indexed).count();
-            !event.anonymous && event.selector() == *topic && count == indexed
+        let (event, known) = self.json.events().zip(&self.events).find(|(_, known)| {
+            !known.is_anonymous && known.topic == *topic && known.indexed == indexed
         })?;
-        let types = event.inputs.iter().map(|input| input.resolve().ok());
-        may_decode(types.collect::<Option<Vec<_>>>()?.iter(), log.data.data.len()).then_some(())?;
-        let decoded = event.decode_log(&log.data).ok()?;
+        may_decode(known.types.iter(), log.data.data.len()).then_some(())?;
+        let decoded = known.decoder.as_ref()?.decode_log_data(&log.data).ok()?;
         let (mut indexed, mut body) = (decoded.indexed.into_iter(), decoded.body.into_iter());
         let args = event.inputs.iter().enumerate().map(|(at, input)| {
             let value = if input.indexed { indexed.next() } else { body.next() };
@@ -179,7 +210,7 @@ impl Abi {
                 _ => None,
             },
             _ => {
-                let error = self.0.errors().find(|error| error.selector() == *selector)?;
+                let error = self.json.errors().find(|error| error.selector() == *selector)?;
                 let types = error.inputs.iter().map(|input| input.resolve().ok());
                 let values = text(types.collect::<Option<Vec<_>>>()?)?;
                 let values: Vec<String> = values.iter().map(plain).collect();

@@ -1,12 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+/// A log as `eth_getLogs` has it.
+struct Log {
+    address emitter;
+    bytes32[] topics;
+    bytes data;
+    bytes32 blockHash;
+    uint64 blockNumber;
+    bytes32 transactionHash;
+    uint64 transactionIndex;
+    uint256 logIndex;
+    bool removed;
+}
+
 /// What is needed of forge's cheat codes.
 interface Vm {
     function startBroadcast() external;
     function stopBroadcast() external;
     function prank(address) external;
     function roll(uint256) external;
+    function eth_getLogs(uint256, uint256, address, bytes32[] calldata) external returns (Log[] memory);
     function expectRevert(bytes calldata) external;
     function envAddress(string calldata) external view returns (address);
     function envString(string calldata) external view returns (string memory);
@@ -25,6 +39,10 @@ interface IToken {
 }
 
 interface IAmm is IToken {
+    error TooLittle(uint256 got, uint256 least);
+
+    event Swapped(address indexed who, bool zeroForOne, uint256 paid, uint256 got);
+
     function deposit(uint256, uint256) external returns (uint256);
     function quote(bool, uint256) external view returns (uint256);
     function swap(bool, uint256, uint256) external returns (uint256);

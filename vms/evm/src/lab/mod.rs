@@ -3,10 +3,12 @@
 //! Nothing that runs here leaves a mark, and none of it is a part of any result. It runs on the same
 //! machine and by the same rules as messages do.
 
+mod advance;
 mod estimate;
 mod overrides;
 mod trace;
 
+pub use advance::Step;
 pub use alloy_rpc_types_eth::{
     AccessList, BlockOverrides, TransactionRequest as Wish, state::StateOverride as Overrides,
 };
