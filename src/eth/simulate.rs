@@ -165,7 +165,7 @@ impl Chain {
             [self.hash.as_slice(), &number.to_be_bytes(), &time.to_be_bytes(), root.as_slice()];
         let hash = keccak256(words.concat());
         let parent = std::mem::replace(&mut self.hash, hash);
-        (self.number, self.time) = (number, time);
+        (self.number, self.time, self.gas_limit) = (number, time, limit);
         let block = Block { number, time, hash: self.hash, steps };
         Ok(block.shown((parent, root, limit - left), &block_overrides, limit))
     }
