@@ -1,6 +1,9 @@
 //! What `drivebay` promises to authors of Lua.
 
-use crate::kit::Bench;
+use crate::kit::{Bench, Ended, ended};
+use crate::up::{Ao, bench as units};
+use std::io::Write;
+use std::process::Stdio;
 
 const COUNTER: &str = r#"
 count = 0
@@ -102,4 +105,53 @@ fn hyperbeams_convention_is_a_format() {
     assert!(ended.out.contains("\"n 2\""), "{}", ended.out);
     let ended = bench.drivebay(&args);
     assert!(ended.out.contains("\"n 3\""), "{}", ended.out);
+}
+
+/// What is typed into a console on a process.
+fn console(bench: &Bench, gateway: &str, process: &str, typed: &str) -> Ended {
+    let mut command = bench.command(&["console", process, "--gateway", gateway]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    ended(&child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_console_changes_what_a_process_does_while_it_runs() {
+    let bench = units();
+    let ao = Ao::up(&bench, &[]);
+    let gateway = ao.text("/gateway");
+    let stock = concat!(env!("CARGO_MANIFEST_DIR"), "/modules/lua");
+    let last = |ended: Ended| ended.out.lines().last().unwrap().trim().to_owned();
+    let published = bench.drivebay(&["publish", stock, "--gateway", &gateway]).expect(0, "");
+    let module = last(published);
+    let spawned = bench.drivebay(&["spawn", &module, "--gateway", &gateway]).expect(0, "");
+    let process = last(spawned);
+    // Over several lines, with a state that stays, printed and returned.
+    let typed = "Greetings = (Greetings or 0) + 1\nfunction greet(who)\n  return 'hello ' .. who\nend\n\
+                 Handlers.add('hi', 'Hi', function(msg) msg.reply({ Data = greet(msg.Data) }) end)\n\
+                 print('printed ' .. Greetings)\n.dry Greetings = 40\nreturn 'counted ' .. Greetings\n";
+    let ended = console(&bench, &gateway, &process, typed).expect(0, "");
+    assert!(ended.out.contains("printed 1") && ended.out.contains("counted 1"), "{}", ended.out);
+    // The handler was made of what was typed, and answers others.
+    let args = ["message", &process, "--gateway", &gateway, "--action", "Hi", "--body", "you"];
+    let answered = bench.drivebay(&[&args[..], &["--wait", "--json"]].concat()).expect(0, "");
+    assert!(answered.out.contains("hello you"), "{}", answered.out);
+    // What fails is said with its line, leaves no mark, and is how the console ends.
+    let typed = "Greetings = 7 error('on purpose')\n";
+    let failed = console(&bench, &gateway, &process, typed).expect(1, "");
+    let said = format!("{}{}", failed.out, failed.err);
+    assert!(said.contains("on purpose"), "{said}");
+    let again = console(&bench, &gateway, &process, "return 'still ' .. Greetings\n.exit\n");
+    assert!(again.expect(0, "").out.contains("still 1"));
+    // The wallet of another folder is another owner, whose code is not evaluated.
+    let stranger = Bench::new();
+    console(&stranger, &gateway, &process, "Greetings = 99\n");
+    let again = console(&bench, &gateway, &process, "return 'still ' .. Greetings\n");
+    assert!(again.expect(0, "").out.contains("still 1"));
+    assert_eq!(ao.end(), Some(0));
 }

@@ -1,6 +1,6 @@
 //! The memory limit: exact to the byte, and the same for a world that was never left as for one that was mounted.
 
-use crate::{long, reader, roles};
+use crate::{long, maker, reader, roles};
 use drivebay_disk::testing::{MapHost, call};
 use drivebay_disk::{Disk, Drive, FaultCode, Fuel, Limits, Mode, NoArtifacts, Ran};
 use libtest_mimic::{Failed, Trial};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("memory: warm and mounted trip at the same byte", warm_and_mounted),
+        Trial::test("memory: programs of chance trip at the same byte", programs_of_chance),
         Trial::test("memory: a byte more of text needs a byte more of memory", by_the_byte),
     ]
 }
@@ -24,7 +25,8 @@ fn verdict(
     memory_bytes: u64,
 ) -> Result<Verdict, Failed> {
     let call = call(nonce).data(data.to_owned()).mode(Mode::DryRun).build();
-    let limits = Limits { memory_bytes, ..roles::LIMITS };
+    // Near the limit much is counted again, which costs.
+    let limits = Limits { memory_bytes, fuel: Fuel(1 << 40), ..roles::LIMITS };
     match drive.run(call, &limits, Arc::new(MapHost::new())).unwrap() {
         Ran::Dry { drive: Some(drive), fault, meter, .. } => {
             Ok((drive, fault.map(|fault| fault.code), meter.fuel))
@@ -84,6 +86,50 @@ fn warm_and_mounted() -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Evaluates programs, and keeps what they made, in tables, closures and coroutines that wait.
+const KEEPER: &str = "kept, n = {}, 0
+function handle(msg)
+  local made = assert(load(msg.Data))()
+  local wait = coroutine.wrap(function() while true do coroutine.yield(#made) end end)
+  n = n + 1
+  kept[n % 7 + 1] = { made, function() return made, n end, wait, [made] = wait() }
+  return 'ok'
+end";
+const PROGRAMS: u64 = 15;
+const PROGRAMS_LONG: u64 = 400;
+
+/// Each program passes with N bytes, and not with one less: on a drive that was never left, with all the garbage of
+/// those before it, and on one that was mounted just now.
+fn programs_of_chance() -> Result<(), Failed> {
+    let disk = reader().read(&roles::module(KEEPER), &NoArtifacts)?;
+    let mut warm = disk.clone().mount(disk.blank())?;
+    let mut seen = std::collections::BTreeSet::new();
+    for number in 0..if long() { PROGRAMS_LONG } else { PROGRAMS } {
+        let program = format!("{}\nreturn out", maker::program(number));
+        let mut mounted = disk.clone().mount(&warm.freeze()?.image()?)?;
+        let (back, needed) = least(warm, &program)?;
+        warm = back;
+        for limit in [needed - 1, needed, needed + 1] {
+            let (back, fault, fuel) = verdict(warm, 900, &program, limit)?;
+            let (again, its_fault, its_fuel) = verdict(mounted, 900, &program, limit)?;
+            (warm, mounted) = (back, again);
+            if (fault, fuel) != (its_fault, its_fuel) || fault.is_none() != (limit >= needed) {
+                return Err(format!(
+                    "program {number} needs {needed}; under {limit} {fault:?}, {fuel} warm, {its_fault:?}, {its_fuel} mounted"
+                )
+                .into());
+            }
+        }
+        seen.insert(needed);
+        let call = call(number).data(program).build();
+        warm = match warm.run(call, &roles::LIMITS, Arc::new(MapHost::new())).unwrap() {
+            Ran::Done { drive, .. } => drive,
+            _ => return Err(format!("program {number} failed").into()),
+        };
+    }
+    if seen.len() < 5 { Err("all need the same: nothing was tried".into()) } else { Ok(()) }
 }
 
 fn by_the_byte() -> Result<(), Failed> {
