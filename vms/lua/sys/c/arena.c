@@ -76,7 +76,7 @@ static void keepshadow (dbay_arena *a, size_t used, int back) {
   uint8_t *s = shadow(a);
   size_t n = (used + 7) / 8, i, old = (a->committed + 7) / 8;
   if (back) {
-    for (i = 0; i < n || i < old; i++) s[i] = i < a->shadows ? a->shadow[i] : 0xf7;
+    for (i = 0; i < n || i < old; i++) s[i] = i < a->shadows ? a->shadow[i] : 0;  /* as if never used */
     return;
   }
   a->shadow = (uint8_t *)realloc(a->shadow, n);
