@@ -9,6 +9,7 @@ use crate::linear::Base;
 use crate::live::Live;
 use crate::state::State;
 use drivebay_disk::{PAGE, Pages};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A base is as good as new while a state differs from it in no more than one page of so many.
@@ -20,7 +21,8 @@ const LARGE: u64 = 8192;
 /// Bases written in a row of which none served a second state.
 const WASTED: u32 = 2;
 
-/// States that a process goes through before what was thawed for its last reader is let go.
+/// States that a process goes through before what was thawed for its last reader is let go, and before commits are put
+/// off again after that was of no use.
 const QUIET: u32 = 64;
 
 /// A base, and the pages in which a state differs from it, in order.
@@ -35,7 +37,11 @@ pub(crate) type Shared = Arc<Mutex<State>>;
 
 /// The base of a process's latest states.
 #[derive(Default)]
-pub(crate) struct Bases(Mutex<Slot>);
+pub(crate) struct Bases {
+    slot: Mutex<Slot>,
+    /// States to go until what is put off may be evaluated again: it was just now, and may be soon.
+    wary: AtomicU32,
+}
 
 #[derive(Default)]
 struct Slot {
@@ -60,13 +66,14 @@ impl Bases {
     /// Of a drive that goes back to `committed`.
     pub(crate) fn of(committed: &Shared) -> Arc<Self> {
         let committed = Arc::downgrade(committed);
-        Arc::new(Self(Mutex::new(Slot { committed, ..Slot::default() })))
+        let slot = Mutex::new(Slot { committed, ..Slot::default() });
+        Arc::new(Self { slot, wary: AtomicU32::new(0) })
     }
 
     /// The latest base, if a live memory may lie on it rather than keep a copy: if it is large, and near `memory`.
     pub(crate) fn under(&self, memory: &Pages, last: &Weak<Base>) -> Option<Start> {
         // Where one is being written, the process does not wait for it.
-        let base = self.0.try_lock().ok()?.base.clone().filter(|base| base.kept() >= LARGE)?;
+        let base = self.slot.try_lock().ok()?.base.clone().filter(|base| base.kept() >= LARGE)?;
         if last.upgrade().is_some_and(|last| Arc::ptr_eq(&last, &base)) {
             return None;
         }
@@ -76,19 +83,19 @@ impl Bases {
 
     /// Whether the process's own drive stands on this very memory, so that it takes no room beside the drive.
     pub(crate) fn has_committed(&self, memory: &Pages) -> bool {
-        let committed = held(&self.0).committed.upgrade();
+        let committed = held(&self.slot).committed.upgrade();
         committed.is_some_and(|committed| held(&committed).memory.is_same(memory))
     }
 
     /// Bytes of the latest base.
     pub(crate) fn held_bytes(&self) -> u64 {
-        held(&self.0).base.as_ref().map_or(0, |base| base.kept() * PAGE as u64)
+        held(&self.slot).base.as_ref().map_or(0, |base| base.kept() * PAGE as u64)
     }
 
     /// A start for `memory`, if mapping is worth it and this system can. Whatever a new base has is no longer kept
     /// a second time: neither in `memory` nor in the committed state.
     pub(crate) fn start(&self, memory: &mut Pages) -> Option<Start> {
-        let mut slot = held(&self.0);
+        let mut slot = held(&self.slot);
         let known = slot.base.as_ref().map(|base| (Arc::clone(base), base.differs(memory)));
         let near = LEAST.max(memory.page_count() / NEAR);
         if let Some((base, own)) = known.filter(|(_, own)| own.len() as u64 <= near) {
@@ -114,7 +121,7 @@ impl Bases {
 
     /// A guest that stands somewhere near `start`, and the pages in which it differs from it at most.
     pub(crate) fn take_spare(&self, start: &Start) -> Option<(Live, Vec<u64>)> {
-        let mut slot = held(&self.0);
+        let mut slot = held(&self.slot);
         slot.quiet = 0;
         let near = |spare: &Spare| Arc::ptr_eq(&spare.start.base, &start.base);
         let spare = slot.spare.take().filter(near)?;
@@ -127,7 +134,7 @@ impl Bases {
 
     /// Keeps a guest that stands at `start` for whoever is thawed next.
     pub(crate) fn keep_spare(&self, live: Live, start: Start) {
-        let mut slot = held(&self.0);
+        let mut slot = held(&self.slot);
         let spare = Spare { live, start };
         // One that lies on an older base is of use to nobody.
         let latest = slot.base.as_ref().is_some_and(|base| Arc::ptr_eq(base, &spare.start.base));
@@ -136,9 +143,21 @@ impl Bases {
         drop(old);
     }
 
+    /// Calls that were not committed had to be evaluated again.
+    pub(crate) fn be_wary(&self) {
+        self.wary.store(QUIET, Ordering::Relaxed);
+    }
+
+    /// Whether that was not in a while.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.wary.load(Ordering::Relaxed) == 0
+    }
+
     /// The process has gone on. What nobody has asked for in a while is let go.
     pub(crate) fn gone_on(&self) {
-        let Ok(mut slot) = self.0.try_lock() else { return };
+        let less = |wary: u32| wary.checked_sub(1);
+        let _ = self.wary.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let Ok(mut slot) = self.slot.try_lock() else { return };
         slot.quiet = slot.quiet.saturating_add(1);
         let old = if slot.quiet > QUIET { slot.spare.take() } else { None };
         drop(slot);

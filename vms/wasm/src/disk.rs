@@ -25,6 +25,8 @@ pub(crate) struct WasmDisk {
     pre: InstancePre<World>,
     blank: State,
     blank_image: Image,
+    /// Pages that a commit has to bring up from which on it may be put off.
+    dear: usize,
 }
 
 impl WasmDisk {
@@ -33,6 +35,7 @@ impl WasmDisk {
         (rules, format): (&'static Rules, Format),
         facts: Facts,
         pre: InstancePre<World>,
+        dear: usize,
     ) -> Result<Self, HostError> {
         let header = Header { module: module.id, state: format.name.clone() };
         let blank = State::blank(rules, &facts)?;
@@ -40,7 +43,12 @@ impl WasmDisk {
         let name = format.name.as_str().as_bytes();
         let parts: [&[u8]; 3] = [&module.id.0, name, &format.rules.0];
         let id = DiskId(Digest::of_parts("drivebay-wasm disk", &parts));
-        Ok(Self { id, format, rules, header, facts, pre, blank, blank_image })
+        Ok(Self { id, format, rules, header, facts, pre, blank, blank_image, dear })
+    }
+
+    /// Pages that a commit has to bring up from which on it may be put off.
+    pub(crate) fn dear(&self) -> usize {
+        self.dear
     }
 
     /// A guest in memory that stands in `state`.

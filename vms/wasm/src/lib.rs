@@ -20,6 +20,7 @@ mod limits;
 mod linear;
 mod live;
 mod posix;
+mod process;
 mod reader;
 mod rewrite;
 #[cfg(test)]

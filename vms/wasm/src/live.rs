@@ -148,18 +148,23 @@ impl Live {
         self.watch.distrust();
     }
 
-    /// Brings `base`, the state that was captured last or mounted, up to the state as it stands.
-    pub(crate) fn capture(&mut self, base: &mut State) -> Result<(), HostError> {
-        let dirty = self.written();
+    /// Brings `base`, the state that was captured last or mounted, up to the state as it stands. Gives how many pages
+    /// that were known to be written did change.
+    pub(crate) fn capture(&mut self, base: &mut State) -> Result<usize, HostError> {
+        let dirty = match self.mapped_own() {
+            Some(own) => DirtySet::from_pages(own),
+            None => self.written(),
+        };
         let captured = self.captured(base, &dirty);
         if captured.is_err() {
             // `base` is no state now; the next time makes it one, by looking at everything.
             self.watch.distrust();
+            self.mapped = false;
         }
         captured
     }
 
-    fn captured(&mut self, base: &mut State, dirty: &DirtySet) -> Result<(), HostError> {
+    fn captured(&mut self, base: &mut State, dirty: &DirtySet) -> Result<usize, HostError> {
         let live = SliceSource::new(self.guest.memory.data(&self.store));
         let equal = base.memory.advance(&live, dirty)?;
         self.watch.cool(&equal);
@@ -169,7 +174,7 @@ impl Live {
         }
         base.stage = self.stage;
         base.posix.clone_from(&self.store.data().posix);
-        Ok(())
+        Ok(dirty.pages().map_or(0, |pages| pages.len().saturating_sub(equal.len())))
     }
 
     /// Back to `base`, the state that was captured last or mounted, at the cost of the pages written since.
@@ -192,6 +197,11 @@ impl Live {
         if self.watch.knows() {
             return self.written().pages().map(<[u64]>::to_vec);
         }
+        self.mapped_own()
+    }
+
+    /// All pages that were written since the memory was mapped from a base.
+    fn mapped_own(&mut self) -> Option<Vec<u64>> {
         let memory = self.guest.memory.data_mut(&mut self.store);
         self.mapped.then(|| linear::own(memory)).flatten()
     }

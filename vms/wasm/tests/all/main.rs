@@ -25,6 +25,13 @@ fn reader(kind: EngineKind) -> Arc<dyn DiskReader> {
     Arc::new(WasmReader::new(kind).expect("the engine takes its own configuration"))
 }
 
+/// A reader whose drives commit as late as they may.
+fn late() -> Arc<dyn DiskReader> {
+    let reader =
+        WasmReader::new(EngineKind::Speed).expect("the engine takes its own configuration");
+    Arc::new(reader.late())
+}
+
 /// Every engine, by name.
 fn readers() -> Vec<(&'static str, Arc<dyn DiskReader>)> {
     EngineKind::ALL.into_iter().map(|kind| (kind.name(), reader(kind))).collect()
@@ -43,6 +50,7 @@ fn engines_agree() -> Trial {
 
 fn main() {
     let mut trials = laws::trials(reader(EngineKind::Speed), Arc::new(roles::roles()));
+    trials.extend(laws::trials(late(), Arc::new(roles::roles())));
     trials.push(engines_agree());
     trials.extend(bombs::trials());
     trials.extend(hard::trials());
