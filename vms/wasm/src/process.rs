@@ -19,8 +19,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-/// The most calls that wait for a commit.
-const LATE: usize = 8;
+/// The most calls that wait for a commit. Odd, since a collector's marks may mean the opposite after each run of it:
+/// after an even number, pages that are written every time would look as if they were not.
+const LATE: usize = 7;
 /// The most fuel that they took in all: so much,
 const LATE_FUEL: u64 = 1 << 24;
 /// and so much for each page that a commit has to bring up.
