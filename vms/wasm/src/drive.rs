@@ -2,7 +2,7 @@
 
 use crate::base::{Bases, held};
 use crate::disk::WasmDisk;
-use crate::process::{Came, Process, Redo, Silent};
+use crate::process::{Came, Process, Silent, Stand};
 use crate::state::State;
 use drivebay_disk::{
     Call, Drive, Frozen, Host, HostError, HostFailure, Image, Limits, Mode, PAGE, Ran, bug,
@@ -50,10 +50,10 @@ impl Drive for WasmDrive {
 
     fn freeze(&mut self) -> Result<Arc<dyn Frozen>, HostError> {
         let mut process = held(&self.process);
-        let (state, late, hot) = process.freeze()?;
+        let (stand, hot) = process.freeze()?;
         let (disk, bases) = (Arc::clone(&process.disk), Arc::clone(&process.bases));
         let (origin, turn) = (Arc::downgrade(&self.process), process.turn);
-        let state = Mutex::new((state, late));
+        let state = Mutex::new(stand);
         Ok(Arc::new(WasmFrozen { disk, bases, state, origin, turn, hot }))
     }
 
@@ -67,7 +67,7 @@ struct WasmFrozen {
     disk: Arc<WasmDisk>,
     bases: Arc<Bases>,
     /// A state, and calls that lead from there to this one. It never changes; how it is kept does.
-    state: Mutex<(State, Vec<Redo>)>,
+    state: Mutex<Stand>,
     /// The process that was frozen,
     origin: Weak<Mutex<Process>>,
     /// after so many calls.
@@ -96,7 +96,7 @@ impl WasmFrozen {
     }
 
     /// By evaluating the calls again.
-    fn evaluated(&self, (state, late): &(State, Vec<Redo>)) -> Result<State, HostError> {
+    fn evaluated(&self, (state, late): &Stand) -> Result<State, HostError> {
         self.bases.be_wary();
         let mut twin = self.thawed(state.clone())?;
         twin.comes_again();

@@ -56,6 +56,9 @@ impl Redo {
     }
 }
 
+/// A committed state, and the calls that lead on from it.
+pub(crate) type Stand = (State, Vec<Redo>);
+
 /// What a run came to.
 pub(crate) struct Came {
     pub(crate) fault: Option<Fault>,
@@ -214,12 +217,13 @@ impl Process {
     }
 
     /// The state that it stands in: what is committed, and the calls since.
-    pub(crate) fn freeze(&mut self) -> Result<(State, Vec<Redo>, Arc<[u64]>), HostError> {
+    pub(crate) fn freeze(&mut self) -> Result<(Stand, Arc<[u64]>), HostError> {
         if !self.may_wait() {
             self.settle()?;
         }
         let hot = self.live.as_ref().map_or_else(Arc::default, |live| live.hot().into());
-        Ok((held(&self.base).clone(), self.late.clone(), hot))
+        let state = held(&self.base).clone();
+        Ok(((state, self.late.clone()), hot))
     }
 
     /// The memory that is committed.
