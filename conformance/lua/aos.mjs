@@ -5,9 +5,10 @@
 //
 // A log has one message a line, as `drivebay run --message` takes it. Answers are compared as values: texts that are
 // JSON are read, and objects are maps. What differs only in the order of its parts is of a class of its own ("order"),
-// since two tables may be walked in two orders; it is counted, and shown with --verbose. Addresses are left out. --lua-only leaves JSON and
+// since two tables may be walked in two orders; and what differs only in tracebacks, since what stands around aos is C on
+// one side and Lua on the other ("trace"). Both are counted, and shown with --verbose. Addresses are left out. --lua-only leaves JSON and
 // base64 to the sources; otherwise they are the reader's own. --bundle writes the native module and stops there if there
-// is no log. Ends with 1 if anything differs in more than order.
+// is no log. Ends with 1 if anything differs in more.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -66,19 +67,28 @@ function answer({ Output, Messages, Spawns, Assignments, Error: error }) {
 // The words of an answer, in order of the alphabet. Colours are none.
 const words = (text) => text.replace(/(\\u001b|\\\\27)\[\d+m/g, ' ').replace(/\\+n/g, ' ').split(/[\s,;{}\[\]()"\\]+/).sort().join(' ').trim();
 
+// Without the lines of tracebacks, and how Lua calls a function there.
+const untraced = (text) => text.replace(/stack traceback:.*?(?=\\+(u001b|27)\[0m)/g, 'stack traceback');
+
+function kindOf(theirs, ours) {
+  if (theirs === ours) return 'equal';
+  if (words(theirs) === words(ours)) return 'order';
+  return words(untraced(theirs)) === words(untraced(ours)) ? 'trace' : 'different';
+}
+
 function compare(given, log, folder) {
   const wasm = play(given.drivebay, given.module, null, log, folder);
   const lua = play(given.drivebay, join(folder, 'bundle.json'), 'lua-5.3-1', log, folder);
-  const counts = { equal: 0, order: 0, different: 0 };
+  const counts = { equal: 0, order: 0, trace: 0, different: 0 };
   for (let at = 0; at < Math.max(wasm.length, lua.length); at += 1) {
     const [theirs, ours] = [wasm[at], lua[at]].map((line) => (line ? answer(line) : 'nothing'));
-    const kind = theirs === ours ? 'equal' : words(theirs) === words(ours) ? 'order' : 'different';
+    const kind = kindOf(theirs, ours);
     counts[kind] += 1;
-    if (kind === 'different' || (kind === 'order' && given.verbose)) {
+    if (kind === 'different' || (kind !== 'equal' && given.verbose)) {
       console.log(`${basename(log)}, slot ${at}, ${kind}\n  wasm ${theirs.slice(0, 2000)}\n  lua  ${ours.slice(0, 2000)}`);
     }
   }
-  console.log(`${basename(log)}: ${wasm.length} answers: ${counts.equal} equal, ${counts.order} but for order, ${counts.different} different`);
+  console.log(`${basename(log)}: ${wasm.length} answers: ${counts.equal} equal, ${counts.order} but for order, ${counts.trace} but for tracebacks, ${counts.different} different`);
   return counts.different === 0;
 }
 
