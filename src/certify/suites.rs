@@ -44,6 +44,8 @@ const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
     ("wasm-spec", "wasm", "WebAssembly spec tests", "conformance/suites/run wasm"),
     ("finite-wasm", "wasm", "finite-wasm's tests", "conformance/suites/run wasm"),
     ("ans-104", "all", "ANS-104 with npm arbundles", "conformance/suites/run ans-104"),
+    ("eels", "evm", "EELS, programs made anew", "conformance/suites/run evm"),
+    ("anvil", "evm", "anvil, random programs", "conformance/suites/run evm"),
 ];
 
 /// Why a suite is left out as a whole.

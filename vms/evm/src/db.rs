@@ -1,18 +1,18 @@
 //! What revm reads: the tables themselves.
 
 use crate::state::{Chain, State};
-use crate::world::{Empty, Keys, World};
+use crate::world::{Empty, Hashed, Keys, World};
 use drivebay_disk::Digest;
 use revm::{
     Database,
     bytecode::Bytecode,
-    primitives::{Address, AddressMap, B256, HashMap, KECCAK_EMPTY, U256, keccak256},
+    primitives::{Address, B256, HashMap, KECCAK_EMPTY, U256},
     state::{AccountInfo, EvmState},
 };
 use std::convert::Infallible;
 
-/// Most hashed keys kept; then all are forgotten.
-const KEYS_MAX: usize = 8192;
+/// Hashed keys that are kept, of addresses and of slots each: a power of two.
+const KEYS: usize = 4096;
 /// Most bytes of analysed code kept; then all is forgotten.
 const CODE_BYTES_MAX: usize = 32 << 20;
 
@@ -26,28 +26,52 @@ pub(crate) struct Db {
     code_bytes: usize,
 }
 
-#[derive(Default)]
+/// What was hashed last, each at a place that follows from it: whoever chooses keys for one place only has them
+/// hashed again.
 struct KeyCache {
-    addresses: AddressMap<Digest>,
-    slots: HashMap<U256, Digest>,
+    addresses: Box<[(Address, Digest)]>,
+    slots: Box<[(U256, Digest)]>,
+}
+
+impl Default for KeyCache {
+    fn default() -> Self {
+        let (address, slot) = (Address::ZERO, U256::ZERO);
+        Self {
+            addresses: vec![(address, Hashed.address(address)); KEYS].into(),
+            slots: vec![(slot, Hashed.slot(slot)); KEYS].into(),
+        }
+    }
+}
+
+/// The place of a key of which these are some of the bits.
+#[inline]
+fn place(bits: u64) -> usize {
+    (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - KEYS.trailing_zeros())) as usize
 }
 
 impl Keys for KeyCache {
     #[inline]
     fn address(&mut self, address: Address) -> Digest {
-        if self.addresses.len() > KEYS_MAX {
-            self.addresses.clear();
+        let bits = address.0.last_chunk().copied().map_or(0, u64::from_be_bytes);
+        let Some((known, digest)) = self.addresses.get_mut(place(bits)) else {
+            return Hashed.address(address);
+        };
+        if *known != address {
+            (*known, *digest) = (address, Hashed.address(address));
         }
-        *self.addresses.entry(address).or_insert_with(|| Digest(keccak256(address).0))
+        *digest
     }
 
     #[inline]
     fn slot(&mut self, slot: U256) -> Digest {
-        if self.slots.len() > KEYS_MAX {
-            self.slots.clear();
+        let [low, _, _, high] = slot.into_limbs();
+        let Some((known, digest)) = self.slots.get_mut(place(low ^ high)) else {
+            return Hashed.slot(slot);
+        };
+        if *known != slot {
+            (*known, *digest) = (slot, Hashed.slot(slot));
         }
-        let hash = || Digest(keccak256(slot.to_be_bytes::<32>()).0);
-        *self.slots.entry(slot).or_insert_with(hash)
+        *digest
     }
 }
 

@@ -55,6 +55,8 @@ pub(crate) type Failure = EVMError<std::convert::Infallible, InvalidTransaction>
 const KEPT_BYTES: usize = 1 << 20;
 /// Bytes that a frame takes, about.
 const FRAME_BYTES: usize = 34 << 10;
+/// Bytes that an entry of the journal and one of the transient storage take, about.
+const ENTRY_BYTES: usize = 96;
 
 /// A revm whose every frame is counted.
 pub(crate) struct Machine {
@@ -144,12 +146,23 @@ impl Machine {
             self.evm.frame_stack = FrameStack::new_prealloc(1);
             self.deepest = 0;
         }
+        let inner = &mut self.evm.ctx.journaled_state.inner;
+        // revm empties both, but keeps their room.
+        if inner.journal.capacity() * ENTRY_BYTES > KEPT_BYTES {
+            inner.journal = Vec::new();
+        }
+        if inner.transient_storage.capacity() * ENTRY_BYTES > KEPT_BYTES {
+            inner.transient_storage = Default::default();
+        }
     }
 
     /// Bytes that it holds between calls, about.
     #[cfg(test)]
     pub(crate) fn held_bytes(&self) -> usize {
-        self.evm.ctx.local.shared_memory_buffer.borrow().capacity() + self.deepest * FRAME_BYTES
+        let inner = &self.evm.ctx.journaled_state.inner;
+        let entries = inner.journal.capacity() + inner.transient_storage.capacity();
+        let buffer = self.evm.ctx.local.shared_memory_buffer.borrow().capacity();
+        buffer + self.deepest * FRAME_BYTES + entries * ENTRY_BYTES
     }
 }
 
@@ -357,18 +370,15 @@ mod tests {
     use drivebay_disk::{Fuel, Limits};
     use revm::primitives::{TxKind, U256, address, hex};
 
-    #[test]
-    fn what_a_deep_call_took_is_given_back() {
-        // Takes 8 KiB, and calls itself with all its gas: 34 kB a frame, and its memory.
-        let code = hex::decode("5f6120005260005f5f5f5f305af1").unwrap();
+    /// Runs code with that much gas, and says what is held after it, and after that was given back.
+    fn held_after(code: &[u8], gas_limit: u64) -> (usize, usize) {
         let mut machine = Machine::new(SpecId::OSAKA, Precompiles::plain(SpecId::OSAKA));
         let home = address!("00000000000000000000000000000000000000aa");
-        machine.db().world.set_account(home, 1, U256::ZERO, &code);
+        machine.db().world.set_account(home, 1, U256::ZERO, code);
         machine.ctx().cfg.tx_gas_limit_cap = Some(u64::MAX);
         machine.ctx().cfg.disable_block_gas_limit = true;
         machine.ctx().cfg.disable_nonce_check = true;
         machine.ctx().cfg.memory_limit = u64::MAX;
-        let gas_limit = 1 << 50;
         let limits = Limits {
             fuel: Fuel(u64::MAX),
             gas: None,
@@ -378,10 +388,26 @@ mod tests {
         };
         let tx = TxEnv { gas_limit, kind: TxKind::Call(home), chain_id: None, ..TxEnv::default() };
         let around = Around { meter: Meter::new(gas_limit, 0, &limits), ..Around::default() };
-        let (result, _) = machine.transact(Manner::Message, tx, around).unwrap();
-        assert!(result.is_success(), "{result:?}");
-        assert!(machine.held_bytes() > 16 << 20, "{}", machine.held_bytes());
+        machine.transact(Manner::Message, tx, around).unwrap();
+        let held = machine.held_bytes();
         machine.relax();
-        assert!(machine.held_bytes() < KEPT_BYTES, "{}", machine.held_bytes());
+        (held, machine.held_bytes())
+    }
+
+    #[test]
+    fn what_a_deep_call_took_is_given_back() {
+        // Takes 8 KiB, and calls itself with all its gas: 34 kB a frame, and its memory.
+        let code = hex::decode("5f6120005260005f5f5f5f305af1").unwrap();
+        let (held, kept) = held_after(&code, 1 << 50);
+        assert!(held > 16 << 20, "{held}");
+        assert!(kept < KEPT_BYTES, "{kept}");
+    }
+
+    #[test]
+    fn what_transient_storage_took_is_given_back() {
+        // JUMPDEST GAS GAS TSTORE PUSH0 JUMP: a new key each time, and an entry of the journal.
+        let (held, kept) = held_after(&hex::decode("5b5a5a5d5f56").unwrap(), 10_000_000);
+        assert!(held > 4 << 20, "{held}");
+        assert!(kept < KEPT_BYTES, "{kept}");
     }
 }

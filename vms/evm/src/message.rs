@@ -69,9 +69,10 @@ pub(crate) fn hex_bytes(data: &[u8]) -> Option<Vec<u8>> {
     hex::decode(text).ok()
 }
 
-/// Data as it is meant: as bytes, or as hexadecimal digits after `0x`.
-fn bytes_of(data: &[u8]) -> Bytes {
-    hex_bytes(data).map_or_else(|| Bytes::copy_from_slice(data), Bytes::from)
+/// Data as it is meant: as bytes, or as hexadecimal digits after `0x`. Bytes are shared, not copied.
+fn bytes_of(message: &Message) -> Bytes {
+    let Some(data) = &message.data else { return Bytes::new() };
+    hex_bytes(data).map_or_else(|| Bytes::from(data.clone()), Bytes::from)
 }
 
 /// Whose signature counts.
@@ -85,7 +86,7 @@ pub(crate) enum Signing {
 /// Whether a message is but the bearer of a signed transaction.
 pub(crate) fn signing(message: &Message) -> Signing {
     match Tag::last(&message.tags, "Action") {
-        Some(RAW) => Signing::Ethereum(bytes_of(message.data.as_deref().unwrap_or_default())),
+        Some(RAW) => Signing::Ethereum(bytes_of(message)),
         _ => Signing::Message,
     }
 }
@@ -167,13 +168,13 @@ pub(crate) fn input(
     abi: &Abi,
     action: Option<&str>,
 ) -> Result<(Bytes, Option<Function>), String> {
+    let Some(action) = action else { return Ok((bytes_of(message), None)) };
     let data = message.data.as_deref().unwrap_or_default();
-    let Some(action) = action else { return Ok((bytes_of(data), None)) };
     let json = std::str::from_utf8(data).ok().and_then(|text| Value::parse(text).ok());
     let json = json.filter(|json| matches!(json, Value::Array(_) | Value::Object(_)));
     let args = json.as_ref().map_or(Args::Tags(&message.tags), Args::Json);
     let function = abi.function(action, |params| args.fits(params)).map_err(|why| why.0)?;
-    let Some(function) = function else { return Ok((bytes_of(data), None)) };
+    let Some(function) = function else { return Ok((bytes_of(message), None)) };
     let values = args.values(&function.inputs).map_err(|why| why.0)?;
     let input = function.abi_encode_input(&values).map_err(|why| why.to_string())?;
     Ok((input.into(), Some(function)))

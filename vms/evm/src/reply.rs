@@ -58,7 +58,7 @@ fn success(facts: &Facts, abi: &Abi, plan: &Plan, (output, logs): (&Returned, &[
             Some(decoded) => out.value(decoded),
             None => out.hex(bytes),
         };
-        out.key("status").value(1_u32.into());
+        out.key("status").digit(1);
         match output.address() {
             Some(address) => out.key("contract").text(&facts.text(address)),
             None => out.key("return").hex(bytes),

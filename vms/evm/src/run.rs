@@ -32,7 +32,7 @@ use std::{cell::RefCell, sync::Arc};
 
 thread_local! {
     /// A machine for each set of rules, shared by all drives of a thread: it holds no state between calls.
-    static MACHINES: RefCell<Vec<(SpecId, Machine)>> = const { RefCell::new(Vec::new()) };
+    static MACHINES: RefCell<Vec<(SpecId, Box<Machine>)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// How a call ended.
@@ -68,7 +68,7 @@ pub(crate) fn on_machine<T>(spec: SpecId, job: impl FnOnce(&mut Machine) -> T) -
         Some(machines.swap_remove(at).1)
     });
     // Taken out while it runs: one that is lost to a panic does not come back.
-    let new = || Machine::new(spec, Precompiles::with_outbox(spec));
+    let new = || Box::new(Machine::new(spec, Precompiles::with_outbox(spec)));
     let mut machine = known.unwrap_or_else(new);
     let done = job(&mut machine);
     MACHINES.with_borrow_mut(|machines| {
@@ -328,8 +328,8 @@ impl<'a> Run<'a> {
             _ => None,
         });
         let total = amounts.fold(U256::ZERO, U256::saturating_add);
-        let has_token = self.call.process.tags.iter().any(|tag| tag.name == "Native-Token");
-        if !total.is_zero() && !has_token {
+        let has_token = || self.call.process.tags.iter().any(|tag| tag.name == "Native-Token");
+        if !total.is_zero() && !has_token() {
             let why = "the process has no Native-Token to withdraw to";
             return Err(Box::new(fault(FaultCode::BadCall, why)));
         }

@@ -36,10 +36,20 @@ pub(crate) struct State {
 pub(crate) struct Chain {
     /// The seed of block n at n modulo [`HASHES`]; `None` where a slot left no mark.
     seeds: Arc<[Arc<Chunk>; CHUNKS]>,
+    /// Blocks that are not among `seeds` yet, the newest first, without gaps: a state that is kept of every message
+    /// costs a link, and not a copy of a chunk.
+    recent: Option<Arc<Link>>,
     /// Number of the newest block plus one; 0 before the first.
     next: u64,
     /// Whether the module's contract was made.
     pub(crate) is_born: bool,
+}
+
+/// A block, and those before it.
+struct Link {
+    number: u64,
+    seed: [u8; 32],
+    before: Option<Arc<Link>>,
 }
 
 type Seed = Option<[u8; 32]>;
@@ -52,7 +62,7 @@ static NO_SEEDS: LazyLock<Arc<[Arc<Chunk>; CHUNKS]>> = LazyLock::new(|| {
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { seeds: NO_SEEDS.clone(), next: 0, is_born: false }
+        Self { seeds: NO_SEEDS.clone(), recent: None, next: 0, is_born: false }
     }
 }
 
@@ -66,7 +76,9 @@ impl Chain {
     pub(crate) fn hash(&self, number: u64) -> B256 {
         let is_kept = number < self.next && self.next - number <= HASHES;
         let (chunk, at) = place(number);
-        let seed = self.seeds.get(chunk).and_then(|chunk| *chunk.get(at)?).filter(|_| is_kept);
+        let settled = || self.seeds.get(chunk).and_then(|chunk| *chunk.get(at)?);
+        let recent = self.links().find(|link| link.number == number).map(|link| link.seed);
+        let seed = recent.or_else(settled).filter(|_| is_kept);
         seed.map(|seed| block_hash(number, &seed)).unwrap_or_default()
     }
 
@@ -75,11 +87,30 @@ impl Chain {
         if number < self.next {
             return;
         }
-        for skipped in self.next.max(number.saturating_sub(HASHES - 1))..number {
-            self.put(skipped, None);
+        if number > self.next {
+            self.settle();
+            for skipped in self.next.max(number.saturating_sub(HASHES - 1))..number {
+                self.put(skipped, None);
+            }
         }
-        self.put(number, Some(seed));
+        self.recent = Some(Arc::new(Link { number, seed, before: self.recent.take() }));
         self.next = number.saturating_add(1);
+        if place(self.next).1 == 0 {
+            self.settle();
+        }
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        std::iter::successors(self.recent.as_deref(), |link| link.before.as_deref())
+    }
+
+    /// Puts the recent blocks, of which there are at most as many as a chunk has, among the others.
+    fn settle(&mut self) {
+        let mut next = self.recent.take();
+        while let Some(link) = next {
+            self.put(link.number, Some(link.seed));
+            next = link.before.clone();
+        }
     }
 
     fn put(&mut self, number: u64, seed: Seed) {
@@ -92,6 +123,11 @@ impl Chain {
     }
 
     fn pages(&self) -> Result<Pages, PageError> {
+        if self.recent.is_some() {
+            let mut settled = self.clone();
+            settled.settle();
+            return settled.pages();
+        }
         let mut pages = Pages::new(CHAIN_BYTES);
         if self.next > 0 {
             let (mut seeds, mut marks) = (Vec::new(), [0u8; HASHES as usize / 8]);

@@ -2,7 +2,7 @@
 
 use super::{
     merkle::Merkle,
-    trie::{self, Entries, Entry, Kid, Node, Value},
+    trie::{self, Entries, Entry, Kid, Nested, Node, Value},
 };
 use crate::Digest;
 use std::{fmt, sync::Arc};
@@ -94,7 +94,7 @@ impl Table {
             return self.put(key, Value::new(bytes));
         }
         match self.value_mut(&key) {
-            Some(Value::Nested(nested)) => Arc::make_mut(nested).bytes = bytes.into(),
+            Some(Value::Nested(nested)) => nested_bytes(nested, bytes),
             _ => self.put(key, Value::nested(bytes, Self::new())),
         }
     }
@@ -197,8 +197,21 @@ impl Table {
     }
 
     fn value_mut(&mut self, key: &Digest) -> Option<&mut Value> {
+        // A path is only made this table's own if there is something at its end.
         self.node()?.get(key)?;
         self.top.as_mut()?.get_mut(0, key)
+    }
+}
+
+/// Sets the bytes of a row whose table stays: in place, where that can be.
+fn nested_bytes(nested: &mut Arc<Nested>, bytes: &[u8]) {
+    match Arc::get_mut(nested) {
+        Some(own) if own.bytes.len() == bytes.len() => own.bytes.copy_from_slice(bytes),
+        Some(own) => own.bytes = bytes.into(),
+        None => {
+            let table = nested.table.clone();
+            *nested = Arc::new(Nested { bytes: bytes.into(), table });
+        }
     }
 }
 

@@ -127,8 +127,22 @@ impl From<Node> for Kid {
     }
 }
 
+/// The first bytes of a key, which nearly always tell two apart; they have the order of the keys.
+fn head(key: &Digest) -> u64 {
+    key.0.first_chunk().copied().map_or(0, u64::from_be_bytes)
+}
+
 fn find(bucket: &[Entry], key: &Digest) -> Result<usize, usize> {
-    bucket.binary_search_by(|entry| entry.key.cmp(key))
+    let wanted = head(key);
+    for (at, entry) in bucket.iter().enumerate() {
+        let order = head(&entry.key).cmp(&wanted).then_with(|| entry.key.cmp(key));
+        match order {
+            Ordering::Less => {}
+            Ordering::Equal => return Ok(at),
+            Ordering::Greater => return Err(at),
+        }
+    }
+    Err(bucket.len())
 }
 
 /// Splits sorted rows by nibble `depth` of their keys.

@@ -69,6 +69,10 @@ pub(super) fn text(string: &Text, out: &mut String) {
 
 pub(super) fn escaped(mut rest: &str, out: &mut String) {
     let special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+    // Nearly no text has one, and to look at all of it is done many bytes at a time.
+    if !rest.as_bytes().iter().fold(false, |found, byte| found | special(byte)) {
+        return out.push_str(rest);
+    }
     while let Some(at) = rest.as_bytes().iter().position(special) {
         // Special bytes are ASCII, so both cuts fall between characters.
         let (plain, tail) = rest.split_at(at);

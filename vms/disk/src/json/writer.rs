@@ -14,6 +14,12 @@ const PAIRS: [[u8; 2]; 256] = {
     pairs
 };
 
+fn pair_of(byte: u8) -> [u8; 2] {
+    // Worked out and not looked up, so that it is done for many bytes at a time.
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    [digit(byte >> 4), digit(byte & 15)]
+}
+
 /// Writes the text of one value in its one form. Brackets close by construction; keys must come in the
 /// order that JavaScript keeps, so none may be an array's index, and none may come twice.
 #[derive(Default)]
@@ -65,6 +71,13 @@ impl Writer {
         self
     }
 
+    /// One digit as a number.
+    pub fn digit(&mut self, digit: u8) -> &mut Self {
+        self.next();
+        self.out.push(char::from(b'0' + digit % 10));
+        self
+    }
+
     /// A text.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.next();
@@ -79,6 +92,16 @@ impl Writer {
         self.next();
         self.out.reserve(2 * bytes.len() + 4);
         self.out.push_str("\"0x");
+        if let Ok(word) = <&[u8; 32]>::try_from(bytes) {
+            // Nearly all are words: the compiler knows where each digit goes.
+            let mut digits = [[0; 2]; 32];
+            for (pair, byte) in digits.iter_mut().zip(word) {
+                *pair = pair_of(*byte);
+            }
+            self.out.push_str(str::from_utf8(digits.as_flattened()).unwrap_or_default());
+            self.out.push('"');
+            return self;
+        }
         for chunk in bytes.chunks(32) {
             let mut digits = [0; 64];
             for (pair, byte) in digits.chunks_exact_mut(2).zip(chunk) {

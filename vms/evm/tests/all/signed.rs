@@ -11,7 +11,8 @@ use alloy_eips::{
     eip7702::Authorization,
 };
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
-use drivebay_disk::{FaultCode, json::Value};
+use drivebay_conformance::laws::Rng;
+use drivebay_disk::{FaultCode, SectionName, json::Value};
 use drivebay_evm::{address_of, chain_id_of};
 use k256::ecdsa::SigningKey;
 use libtest_mimic::Trial;
@@ -25,6 +26,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("peers: storage is kept, beside what a transaction touched", storage_is_kept),
         trial("peers: logs are not lost, and success is not always", logs_and_status),
         trial("peers: what is bent is refused, without panic", bent),
+        trial("peers: the signed gas limit and price are those of the call", signed_fields),
+        trial("peers: a slot that is zero again is gone", zero_is_gone),
+        trial("peers: who destroys itself is gone", destroyed),
+        trial("hostile: signed transactions with any fields", any_fields),
     ]
 }
 
@@ -246,10 +251,9 @@ fn bent() {
     let (mut stage, key) = (stage(CALLER), key(14));
     // Above 2^128: a value that a narrower machine would choke on.
     let tx = TxEip1559 { value: U256::MAX, ..plain(&stage, 0) };
-    assert!(
-        raw(&mut stage, sign(&key, tx)).said.contains("valid under the format's fork")
-            || stage.next > 0
-    );
+    let shown = raw(&mut stage, sign(&key, tx));
+    assert_eq!(shown.fault, Some(FaultCode::BadCall));
+    assert!(shown.said.contains("insufficient funds"), "{}", shown.said);
     let whole = hex::decode(sign(&key, plain(&stage, 0))).unwrap();
     for at in 0..whole.len() {
         let mut flipped = whole.clone();
@@ -269,4 +273,132 @@ fn bent() {
     assert_eq!(shown.fault, Some(FaultCode::BadCall));
     let deployed = stage.send(returning(&asm("STOP")), &[("To", "create")]);
     assert_eq!(deployed.fault, None);
+}
+
+fn signed_fields() {
+    let (mut stage, key) = (
+        stage("CALLDATASIZE @spin JUMPI GASPRICE PUSH0 MSTORE 32 PUSH0 RETURN spin: @spin JUMP"),
+        key(15),
+    );
+    credit(&mut stage, address(&key), 10_000_000);
+    let tx = TxEip1559 { max_fee_per_gas: 7, max_priority_fee_per_gas: 5, ..plain(&stage, 0) };
+    assert_eq!(raw(&mut stage, sign(&key, tx)).number(), 5);
+    let input = Bytes::from_static(b"x");
+    let tx = TxEip1559 { gas_limit: 34_567, input, ..plain(&stage, 1) };
+    let shown = raw(&mut stage, sign(&key, tx));
+    assert_eq!((shown.meter.gas, shown.error().as_str()), (Some(34_567), "out of gas"));
+}
+
+/// Rows of the accounts, and of the storage of all of them.
+fn rows(stage: &mut Stage) -> (u64, u64) {
+    let image = stage.image();
+    let accounts = image.table(&SectionName::new("accounts")).unwrap();
+    let slots = accounts.iter().filter_map(|row| row.table).map(|table| table.len()).sum();
+    (accounts.len(), slots)
+}
+
+fn zero_is_gone() {
+    // Writes the second word of the data to the slot that the first says.
+    let (mut stage, key) = (stage("32 CALLDATALOAD PUSH0 CALLDATALOAD SSTORE"), key(16));
+    let expected = [(5u64, 1u64, 1u64), (6, 1, 2), (5, 0, 1), (7, 0, 1), (6, 2, 1), (6, 0, 0)];
+    for (nonce, (slot, value, slots)) in expected.into_iter().enumerate() {
+        let words = [slot, value].map(|word| B256::from(U256::from(word)).0);
+        let input = Bytes::from(words.concat());
+        let tx = TxEip1559 { input, ..plain(&stage, nonce as u64) };
+        let shown = raw(&mut stage, sign(&key, tx));
+        assert_eq!((shown.fault, rows(&mut stage).1), (None, slots), "slot {slot}, value {value}");
+    }
+}
+
+fn destroyed() {
+    let (mut stage, key) = (stage("STOP"), key(17));
+    credit(&mut stage, address(&key), 1000);
+    let tx = plain(&stage, 0);
+    raw(&mut stage, sign(&key, tx));
+    let before = rows(&mut stage);
+    // It writes to a slot, and is gone in the transaction that made it (EIP-6780): so is the slot. What it had
+    // goes to whoever it says.
+    let input = Bytes::from(asm("1 PUSH0 SSTORE CALLER SELFDESTRUCT"));
+    let (to, value) = (TxKind::Create, U256::from(100));
+    let tx = TxEip1559 { to, value, input, ..plain(&stage, 1) };
+    assert_eq!(raw(&mut stage, sign(&key, tx)).fault, None);
+    assert_eq!(rows(&mut stage), before);
+    let tx = TxEip1559 { value: U256::from(1000), ..plain(&stage, 2) };
+    assert_eq!(raw(&mut stage, sign(&key, tx)).fault, None, "all of its value is there");
+}
+
+/// Transactions that are signed as they should be, and say anything.
+fn any_fields() {
+    let (mut stage, key) = (stage(SLOTS), key(18));
+    credit(&mut stage, address(&key), 1 << 40);
+    let (chain_id, home) = (chain_id_of(&stage.process.id), home(&stage));
+    let count = if std::env::var_os("DRIVEBAY_LONG").is_some() { 20_000 } else { 400 };
+    let (mut nonce, mut done) = (0, 0);
+    for seed in 0..count {
+        let mut rng = Rng::new(seed, "evm signed transactions");
+        let big = |rng: &mut Rng| [0, 1, 7, 1 << 40, u64::MAX][rng.place(5)];
+        let wide = |rng: &mut Rng| u128::from(big(rng)) << [0, 64][rng.place(2)];
+        let data: Vec<u8> = (0..rng.below(100)).map(|_| rng.byte()).collect();
+        let some_nonce = if rng.below(8) == 0 { big(&mut rng) } else { nonce };
+        let some_chain = if rng.below(8) == 0 { big(&mut rng) } else { chain_id };
+        let to = [TxKind::Create, TxKind::Call(home), TxKind::Call(address(&key))][rng.place(3)];
+        let gas_limit = [0, 21_000, 60_000, 500_000, 30_000_000, u64::MAX][rng.place(6)];
+        let (fee, tip) = if rng.below(3) == 0 { (wide(&mut rng), wide(&mut rng)) } else { (0, 0) };
+        let value = if rng.below(3) == 0 {
+            U256::from(big(&mut rng)) << [0, 190][rng.place(2)]
+        } else {
+            U256::ZERO
+        };
+        let keys = (0..rng.below(4)).map(|n| B256::from(U256::from(n))).collect();
+        let list = AccessList(vec![AccessListItem { address: home, storage_keys: keys }]);
+        let tx = match rng.below(2) {
+            0 => {
+                let auth = Authorization {
+                    chain_id: U256::from(big(&mut rng)),
+                    address: home,
+                    nonce: big(&mut rng),
+                };
+                // A signature of something else: whoever it is of, it makes nobody anybody's delegate but its own.
+                let by = signature(&key, B256::repeat_byte(rng.byte()));
+                let to = to.to().copied().unwrap_or_default();
+                sign(
+                    &key,
+                    TxEip7702 {
+                        chain_id: some_chain,
+                        nonce: some_nonce,
+                        gas_limit,
+                        max_fee_per_gas: fee,
+                        max_priority_fee_per_gas: tip,
+                        to,
+                        value,
+                        access_list: list,
+                        authorization_list: vec![auth.into_signed(by)],
+                        input: data.into(),
+                    },
+                )
+            }
+            _ => sign(
+                &key,
+                TxEip1559 {
+                    chain_id: some_chain,
+                    nonce: some_nonce,
+                    gas_limit,
+                    max_fee_per_gas: fee,
+                    max_priority_fee_per_gas: tip,
+                    to,
+                    value,
+                    access_list: list,
+                    input: data.into(),
+                },
+            ),
+        };
+        let before = stage.root();
+        let shown = raw(&mut stage, tx);
+        match shown.fault {
+            None => (nonce, done) = (nonce + 1, done + 1),
+            Some(_) => assert_eq!(stage.root(), before, "seed {seed}: a fault left a mark"),
+        }
+        assert!(shown.meter.fuel <= stage.limits.fuel, "seed {seed}: over its fuel");
+    }
+    assert!(done * 10 > count, "only {done} of {count} were taken");
 }
