@@ -327,6 +327,18 @@ fn destroyed() {
     assert_eq!(raw(&mut stage, sign(&key, tx)).fault, None, "all of its value is there");
 }
 
+/// An authorization with a signature of something else: whoever it is of, it makes nobody anybody's delegate but
+/// its own.
+fn stray(
+    key: &SigningKey,
+    address: Address,
+    [chain, nonce]: [u64; 2],
+    of: u8,
+) -> alloy_eips::eip7702::SignedAuthorization {
+    let auth = Authorization { chain_id: U256::from(chain), address, nonce };
+    auth.into_signed(signature(key, B256::repeat_byte(of)))
+}
+
 /// Transactions that are signed as they should be, and say anything.
 fn any_fields() {
     let (mut stage, key) = (stage(SLOTS), key(18));
@@ -353,13 +365,7 @@ fn any_fields() {
         let list = AccessList(vec![AccessListItem { address: home, storage_keys: keys }]);
         let tx = match rng.below(2) {
             0 => {
-                let auth = Authorization {
-                    chain_id: U256::from(big(&mut rng)),
-                    address: home,
-                    nonce: big(&mut rng),
-                };
-                // A signature of something else: whoever it is of, it makes nobody anybody's delegate but its own.
-                let by = signature(&key, B256::repeat_byte(rng.byte()));
+                let (of, by) = ([big(&mut rng), big(&mut rng)], rng.byte());
                 let to = to.to().copied().unwrap_or_default();
                 sign(
                     &key,
@@ -372,7 +378,7 @@ fn any_fields() {
                         to,
                         value,
                         access_list: list,
-                        authorization_list: vec![auth.into_signed(by)],
+                        authorization_list: vec![stray(&key, home, of, by)],
                         input: data.into(),
                     },
                 )
