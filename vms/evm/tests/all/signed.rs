@@ -8,7 +8,7 @@ use alloy_consensus::{
 use alloy_eips::{
     eip2718::Encodable2718,
     eip2930::{AccessList, AccessListItem},
-    eip7702::Authorization,
+    eip7702::{Authorization, SignedAuthorization},
 };
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
 use drivebay_conformance::laws::Rng;
@@ -334,7 +334,7 @@ fn stray(
     address: Address,
     [chain, nonce]: [u64; 2],
     of: u8,
-) -> alloy_eips::eip7702::SignedAuthorization {
+) -> SignedAuthorization {
     let auth = Authorization { chain_id: U256::from(chain), address, nonce };
     auth.into_signed(signature(key, B256::repeat_byte(of)))
 }
