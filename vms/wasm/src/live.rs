@@ -149,7 +149,7 @@ impl Live {
     }
 
     /// Brings `base`, the state that was captured last or mounted, up to the state as it stands. Gives how many pages
-    /// that were known to be written did change.
+    /// were known to be written: those that did not change after all cost as much as others.
     pub(crate) fn capture(&mut self, base: &mut State) -> Result<usize, HostError> {
         let dirty = match self.mapped_own() {
             Some(own) => DirtySet::from_pages(own),
@@ -174,7 +174,7 @@ impl Live {
         }
         base.stage = self.stage;
         base.posix.clone_from(&self.store.data().posix);
-        Ok(dirty.pages().map_or(0, |pages| pages.len().saturating_sub(equal.len())))
+        Ok(dirty.pages().map_or(0, <[u64]>::len))
     }
 
     /// Back to `base`, the state that was captured last or mounted, at the cost of the pages written since.

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, Weak};
 /// after an even number, pages that are written every time would look as if they were not.
 const LATE: usize = 7;
 /// The most fuel that they took in all: so much,
-const LATE_FUEL: u64 = 1 << 24;
+const LATE_FUEL: u64 = 1 << 27;
 /// and so much for each page that a commit has to bring up.
 const LATE_FUEL_A_PAGE: u64 = 1 << 13;
 
