@@ -2,6 +2,7 @@
 
 use crate::base::{Bases, held};
 use crate::disk::WasmDisk;
+use crate::linear;
 use crate::process::{Came, Process, Silent, Stand};
 use crate::state::State;
 use drivebay_disk::{
@@ -61,6 +62,9 @@ impl Drive for WasmDrive {
         held(&self.process).resident_bytes()
     }
 }
+
+/// Pages of a memory from which on what it leaves behind is given back to the system at once.
+const LARGE: u64 = 8192;
 
 /// A state at rest.
 struct WasmFrozen {
@@ -125,7 +129,12 @@ impl Frozen for WasmFrozen {
     fn thaw(&self) -> Result<Box<dyn Drive>, HostError> {
         let process = self.thawed(self.state()?)?;
         // If a base was made, the old bytes go.
-        held(&self.state).0.memory = process.memory();
+        let lies = process.memory();
+        let lay = std::mem::replace(&mut held(&self.state).0.memory, lies.clone());
+        if lay.page_count() >= LARGE && !lay.is_same(&lies) {
+            drop(lay);
+            linear::give_back();
+        }
         Ok(Box::new(WasmDrive::of(process)))
     }
 

@@ -125,6 +125,19 @@ pub(crate) fn own(memory: &mut [u8]) -> Option<Vec<u64>> {
     scan(&pagemap()?, (range.clone(), range.start), OWN, 0)
 }
 
+/// Gives memory that was freed back to the system: an allocator keeps it, in case that as much is wanted again.
+pub(crate) fn give_back() {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: so the C library declares it.
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> i32;
+        }
+        // SAFETY: it takes any number, and touches what is free alone.
+        let _ = unsafe { malloc_trim(0) };
+    }
+}
+
 /// A sealed file, mapped to be read.
 struct View {
     at: *const c_void,
