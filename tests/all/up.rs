@@ -1,10 +1,12 @@
 //! `drivebay up`: a whole ao in one process, used by the program's own client commands.
 
 use crate::kit::Bench;
+use drivebay::net::{Http, Request, Transport};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Read},
     process::{Child, ChildStdout, Stdio},
+    time::Duration,
 };
 
 /// A whole ao on ports of its own. Ended with the test.
@@ -197,4 +199,26 @@ fn every_choice_is_listed_with_where_it_is_from() {
     }
     bench.drivebay(&["config", "--set", "readers.riscv=false"]).expect(2, "names no reader");
     bench.drivebay(&["config", "--set", "cu.worker=1"]).expect(2, "there is no choice");
+}
+
+/// What an operator does not want to read is refused, and the refusal says by whose choice.
+#[tokio::test]
+async fn a_reader_that_is_turned_off_refuses_its_processes_by_name() {
+    let bench = bench();
+    bench.write("stop.hex", "00");
+    let ao = Ao::up(&bench, &["--set", "readers.evm=false"]);
+    let (gateway, cu) = (ao.text("/gateway"), ao.text("/cu"));
+    let run = |args: &[&str]| {
+        let ended = bench.drivebay(&[args, &["--gateway", &gateway]].concat()).expect(0, "");
+        ended.out.lines().last().unwrap().trim().to_owned()
+    };
+    let format = ["--format", "evm-bytecode-prague-1", "--tag", "Code-Kind=runtime"];
+    let module = run(&[&["publish", "stop.hex"], &format[..]].concat());
+    let process = run(&["spawn", &module]);
+    let http = Http::new(Duration::from_secs(20)).unwrap();
+    let url = format!("{cu}/result/{process}?process-id={process}");
+    let refused = http.call(Request::get(url)).await.unwrap();
+    let said = refused.text();
+    assert_eq!(refused.status, 422, "{said}");
+    assert!(said.contains("drivebay-evm, which readers.evm = false turns off"), "{said}");
 }
