@@ -2,7 +2,7 @@
 
 use super::{
     App, artifact,
-    client::{Client, UnitArgs, parse_id, show},
+    client::{Client, DryPlace, UnitArgs, parse_id, show},
     color,
     error::{Exit, usage},
     module,
@@ -15,7 +15,6 @@ use crate::{
         json::{Json, Value as Said},
     },
     item::{Draft, Id},
-    net::Request,
 };
 use alloy_primitives::{Address, B256, Bytes as Blob, Log};
 use anyhow::Context;
@@ -183,14 +182,9 @@ fn ask(client: &Client, args: &Args, named: &NamedFunction) -> anyhow::Result<By
         Some(from) => from.clone(),
         None => client.wallet()?.ao_address(),
     };
-    let tag = |tag: Tag| json!({ "name": tag.name, "value": tag.value });
-    let tags: Vec<Value> = tags(args, named).into_iter().map(tag).collect();
-    let body = json!({
-        "Id": "1234", "Target": args.process.to_string(), "Owner": owner, "Anchor": "0",
-        "Data": json!(args.args).to_string(), "Tags": tags,
-    });
-    let url = format!("{}/dry-run?process-id={}", client.cu()?, args.process);
-    client.computed(|| Request::post_json(url.as_str(), body.to_string().into()))
+    let place = DryPlace { process: args.process, to: None };
+    let data = json!(args.args).to_string();
+    client.dry_run(&place, (&owner, &data), &tags(args, named))
 }
 
 fn send(client: &Client, args: &Args, named: &NamedFunction) -> anyhow::Result<Bytes> {

@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     future::Future,
     io::{self, Write},
@@ -48,6 +48,12 @@ pub(crate) struct UnitArgs {
     /// The wallet that signs: a JSON Web Key or an Ethereum key [default: wallet.json in the data folder, made if it is not there]
     #[arg(long, value_name = "FILE", env = "DRIVEBAY_WALLET", hide_env_values = true)]
     pub(crate) wallet: Option<PathBuf>,
+}
+
+/// The state that a dry-run asks: the newest of a process, or that after a message.
+pub(crate) struct DryPlace {
+    pub(crate) process: Id,
+    pub(crate) to: Option<Id>,
 }
 
 /// Units, and a way to them.
@@ -174,6 +180,25 @@ impl Client {
     pub(crate) fn result(&self, process: Id, message: Id) -> anyhow::Result<Bytes> {
         let url = format!("{}/result/{message}?process-id={process}", self.cu()?);
         self.computed(|| Request::get(url.as_str()))
+    }
+
+    /// What a process would answer to a message that says `data`, from `owner`, without a mark on it.
+    pub(crate) fn dry_run(
+        &self,
+        place: &DryPlace,
+        (owner, data): (&str, &str),
+        tags: &[Tag],
+    ) -> anyhow::Result<Bytes> {
+        let tag = |tag: &Tag| json!({ "name": tag.name, "value": tag.value });
+        let tags: Vec<Value> = tags.iter().map(tag).collect();
+        let body = json!({
+            "Id": "1234", "Target": place.process.to_string(), "Owner": owner, "Anchor": "0",
+            "Data": data, "Tags": tags,
+        });
+        let body = Bytes::from(body.to_string());
+        let to = place.to.map(|message| format!("&to={message}")).unwrap_or_default();
+        let url = format!("{}/dry-run?process-id={}{to}", self.cu()?, place.process);
+        self.computed(|| Request::post_json(url.as_str(), body.clone()))
     }
 
     /// A compute unit's answer to `request`, asked for again while it says "later".

@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    client::{Client, UnitArgs, parse_id},
+    client::{Client, DryPlace, UnitArgs, parse_id},
     error::{self, Exit, usage},
     message,
     print::{self, Style},
@@ -16,7 +16,6 @@ use crate::{
 use anyhow::Context;
 use bytes::Bytes;
 use rustyline::{Editor, error::ReadlineError, history::FileHistory};
-use serde_json::json;
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -159,15 +158,8 @@ impl Console<'_> {
 
     fn dry_run(&self, code: &str) -> anyhow::Result<Bytes> {
         let tags = message::tags("Message", &[Tag::new("Action", "Eval")]);
-        let tag = |tag: &Tag| json!({ "name": tag.name, "value": tag.value });
-        let body = json!({
-            "Id": "1234", "Target": self.args.process.to_string(), "Owner": self.owner,
-            "From": self.owner, "Anchor": "0", "Data": code,
-            "Tags": tags.iter().map(tag).collect::<Vec<_>>(),
-        });
-        let url = format!("{}/dry-run?process-id={}", self.client.cu()?, self.args.process);
-        let body = Bytes::from(body.to_string());
-        self.client.computed(|| Request::post_json(url.as_str(), body.clone()))
+        let place = DryPlace { process: self.args.process, to: None };
+        self.client.dry_run(&place, (&self.owner, code), &tags)
     }
 
     /// A blueprint of the operator's folder, else of ours.

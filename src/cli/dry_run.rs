@@ -2,12 +2,10 @@
 
 use super::{
     App,
-    client::{Client, SaidArgs, UnitArgs, parse_id, show},
+    client::{Client, DryPlace, SaidArgs, UnitArgs, parse_id, show},
     error::{Exit, usage},
 };
-use crate::{disk::Tag, item::Id, net::Request};
-use bytes::Bytes;
-use serde_json::{Value, json};
+use crate::item::Id;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -46,19 +44,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     };
     let data = String::from_utf8(args.said.data("1234")?.to_vec())
         .map_err(|_| usage("the data of a dry-run travels in JSON, so it must be UTF-8 text"))?;
-    let body = body(args, &owner, &data);
-    let to = args.to.map(|message| format!("&to={message}")).unwrap_or_default();
-    let url = format!("{}/dry-run?process-id={}{to}", client.cu()?, args.process);
-    let answer = client.computed(|| Request::post_json(url.as_str(), body.clone()))?;
+    let place = DryPlace { process: args.process, to: args.to };
+    let answer = client.dry_run(&place, (&owner, &data), &args.said.tags("Message"))?;
     show(app, &answer, args.json)
-}
-
-fn body(args: &Args, owner: &str, data: &str) -> Bytes {
-    let tag = |tag: Tag| json!({ "name": tag.name, "value": tag.value });
-    let tags: Vec<Value> = args.said.tags("Message").into_iter().map(tag).collect();
-    let body = json!({
-        "Id": "1234", "Target": args.process.to_string(), "Owner": owner, "Anchor": "0",
-        "Data": data, "Tags": tags,
-    });
-    body.to_string().into()
 }

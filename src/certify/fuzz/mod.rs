@@ -36,10 +36,10 @@ const LIMITS: Limits = Limits {
 
 /// The most fuel of a random program of Lua, and of a contract.
 const LUA_FUEL: u64 = 300_000;
+const EVM_FUEL: u64 = 2_000_000;
 /// The most fuel of a message to aos, several times what its first one takes. Its format has no bound that a loop
 /// without an end would meet within hours.
 const AOS_FUEL: u64 = 1_000_000_000;
-const EVM_FUEL: u64 = 2_000_000;
 
 /// A machine on one of its engines.
 pub struct On {

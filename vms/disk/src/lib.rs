@@ -39,7 +39,7 @@ pub use fault::{
 pub use image::{
     Census, Change, DirtySet, Header, Image, ImageError, ImageLimits, Lent, NotAName, PAGE, Page,
     PageError, PageMap, PageSource, PageStore, Pages, Root, Row, RowChange, STATE_MAX, Section,
-    SectionName, SliceSource, Table, page_hash,
+    SectionName, SliceSource, Table, bring_up, page_hash,
 };
 pub use limits::{Fuel, Limits, leading_number, memory_limit};
 pub use module::{DiskId, Format, FormatName, Module, ReaderId};

@@ -11,13 +11,10 @@ use crate::trap::{self, Stop};
 use crate::watch::Watch;
 use drivebay_disk::{
     Call, DirtySet, Fault, FaultCode, Fuel, Host, HostError, Limits, Meter, PAGE, Pages, Reply,
-    SliceSource, bug,
+    SliceSource, bring_up, bug,
 };
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Func, Global, InstancePre, Store, Val};
-
-/// Bytes that are compared and written at a time: a line of a cache.
-const LINE: usize = 64;
 
 /// A guest in memory.
 pub(crate) struct Live {
@@ -375,17 +372,6 @@ fn lay(memory: &mut [u8], state: &Pages, pages: &[u64]) -> Result<(), HostError>
         bring_up(target.ok_or_else(|| bug!("page {index} of a shorter memory"))?, page);
         Ok(())
     })
-}
-
-/// Writes the lines that differ: a page is mostly as it was, and what is not written need not leave the cache.
-fn bring_up(target: &mut [u8; PAGE], page: &[u8; PAGE]) {
-    for (to, from) in target.as_chunks_mut::<LINE>().0.iter_mut().zip(page.as_chunks::<LINE>().0) {
-        let words = to.as_chunks::<8>().0.iter().zip(from.as_chunks::<8>().0);
-        let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
-        if words.fold(0, |differs, (to, from)| differs | (word(to) ^ word(from))) != 0 {
-            *to = *from;
-        }
-    }
 }
 
 /// Writes `pages` to the start of `memory`. With `zeros`, absent pages are written too: what was there

@@ -52,7 +52,7 @@ mod test_table;
 pub use changes::Change;
 pub use limits::{ImageError, ImageLimits};
 pub use name::{NotAName, SectionName};
-pub use node::{Census, page_hash};
+pub use node::{Census, bring_up, page_hash};
 pub use pages::Pages;
 pub use source::{DirtySet, Lent, PageError, PageMap, PageSource, PageStore, SliceSource};
 pub use table::{Row, RowChange, Table};

@@ -19,6 +19,23 @@ const NODE_KEY: &[u8; 32] = b"drivebay node of sixteen kids v1";
 
 pub(super) static ZERO: Page = [0; PAGE];
 
+/// Writes the lines in which a page differs: it is mostly as it was, and what is not written need not leave the
+/// cache. False if all of it was so.
+pub fn bring_up(page: &mut Page, to_be: &Page) -> bool {
+    let (lines, _) = page.as_chunks_mut::<LINE>();
+    let mut changed = false;
+    for (to, from) in lines.iter_mut().zip(to_be.as_chunks::<LINE>().0) {
+        // Written out, since a call for each line costs as much as looking at it.
+        let words = to.as_chunks::<8>().0.iter().zip(from.as_chunks::<8>().0);
+        let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+        if words.fold(0, |differs, (to, from)| differs | (word(to) ^ word(from))) != 0 {
+            *to = *from;
+            changed = true;
+        }
+    }
+    changed
+}
+
 /// BLAKE3 of a page, keyed so that no other use of BLAKE3 here can give the same hash.
 pub fn page_hash(page: &Page) -> Digest {
     Digest(*blake3::keyed_hash(PAGE_KEY, page).as_bytes())
@@ -60,20 +77,9 @@ impl Held {
         Arc::new(Self { bytes: *page, hash: OnceLock::new() })
     }
 
-    /// Writes the lines that differ: a page is mostly as it was, and what is not written need not leave the cache.
-    /// False if all of it was.
+    /// False if all of it was so.
     fn bring_up(&mut self, page: &Page) -> bool {
-        let (lines, _) = self.bytes.as_chunks_mut::<LINE>();
-        let mut changed = false;
-        for (to, from) in lines.iter_mut().zip(page.as_chunks::<LINE>().0) {
-            // Written out, since a call for each line costs as much as looking at it.
-            let words = to.as_chunks::<8>().0.iter().zip(from.as_chunks::<8>().0);
-            let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
-            if words.fold(0, |differs, (to, from)| differs | (word(to) ^ word(from))) != 0 {
-                *to = *from;
-                changed = true;
-            }
-        }
+        let changed = bring_up(&mut self.bytes, page);
         if changed {
             self.hash = OnceLock::new();
         }

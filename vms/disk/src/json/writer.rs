@@ -2,20 +2,8 @@
 
 use super::{Json, Value, order, write};
 
-/// Every byte as two digits.
-#[allow(clippy::indexing_slicing, reason = "it is worked out by the compiler")]
-const PAIRS: [[u8; 2]; 256] = {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
-    while byte < 256 {
-        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
-
+/// A byte as two digits. Worked out and not looked up, so that it is done for many bytes at a time.
 fn pair_of(byte: u8) -> [u8; 2] {
-    // Worked out and not looked up, so that it is done for many bytes at a time.
     let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
     [digit(byte >> 4), digit(byte & 15)]
 }
@@ -92,28 +80,20 @@ impl Writer {
         self.next();
         self.out.reserve(2 * bytes.len() + 4);
         self.out.push_str("\"0x");
-        if let Ok(word) = <&[u8; 32]>::try_from(bytes) {
-            // Nearly all are words: the compiler knows where each digit goes.
-            let mut digits = [[0; 2]; 32];
-            for (pair, byte) in digits.iter_mut().zip(word) {
-                *pair = pair_of(*byte);
-            }
-            self.out.push_str(str::from_utf8(digits.as_flattened()).unwrap_or_default());
-            self.out.push('"');
-            return self;
+        // Nearly all is words, of which the compiler knows where each digit goes.
+        let (words, rest) = bytes.as_chunks::<32>();
+        for word in words {
+            self.digits(&word.map(pair_of));
         }
-        for chunk in bytes.chunks(32) {
-            let mut digits = [0; 64];
-            for (pair, byte) in digits.chunks_exact_mut(2).zip(chunk) {
-                if let Some(digits) = PAIRS.get(usize::from(*byte)) {
-                    pair.copy_from_slice(digits);
-                }
-            }
-            let digits = digits.get(..2 * chunk.len()).unwrap_or_default();
-            self.out.push_str(str::from_utf8(digits).unwrap_or_default());
-        }
+        let mut last = [[0; 2]; 32];
+        last.iter_mut().zip(rest).for_each(|(pair, byte)| *pair = pair_of(*byte));
+        self.digits(last.get(..rest.len()).unwrap_or_default());
         self.out.push('"');
         self
+    }
+
+    fn digits(&mut self, pairs: &[[u8; 2]]) {
+        self.out.push_str(str::from_utf8(pairs.as_flattened()).unwrap_or_default());
     }
 
     /// A value that is there already.
