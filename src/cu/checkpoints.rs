@@ -3,7 +3,7 @@
 use super::{
     Position,
     codec::{Decoder, Encoder},
-    images::Images,
+    images::{Images, Known},
     ledger::slot_key,
     receipt::{position, read_position},
     store::{Change, Scan, Store, Table, process_key},
@@ -31,14 +31,22 @@ impl Checkpoints {
         Self { store, images }
     }
 
-    /// Keeps an image, and gives the same one with its pages in the store. `known` was kept before.
+    /// Keeps an image, and gives the same one with its pages in the store. `known` is one that was kept before,
+    /// and where.
     pub(crate) fn save(
         &self,
         process: &str,
         at: &Position,
         image: &Image,
-        known: Option<&Image>,
+        known: Option<(&Position, &Image)>,
     ) -> Result<Image, HostError> {
+        let known = match known {
+            Some((at, image)) => self
+                .nearest(process, at.slot)?
+                .filter(|record| record.at == *at)
+                .map(|record| Known { image, manifest: record.manifest }),
+            None => None,
+        };
         let manifest = self.images.put(image, known)?;
         let record = Record { at: at.clone(), manifest, root: image.root() };
         let key = slot_key(process, at.slot);

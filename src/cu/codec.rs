@@ -18,6 +18,11 @@ impl Encoder {
         self
     }
 
+    pub(crate) fn u16(mut self, value: u16) -> Self {
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
     pub(crate) fn u32(mut self, value: u32) -> Self {
         self.0.extend_from_slice(&value.to_le_bytes());
         self
@@ -78,6 +83,10 @@ impl<'a> Decoder<'a> {
 
     pub(crate) fn u8(&mut self) -> Result<u8, HostError> {
         self.array().map(|[byte]| byte)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, HostError> {
+        self.array().map(u16::from_le_bytes)
     }
 
     pub(crate) fn u32(&mut self) -> Result<u32, HostError> {

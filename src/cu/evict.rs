@@ -45,7 +45,7 @@ impl Core {
         let started = Instant::now();
         let image = seat.bay.freeze()?.image()?;
         // The blank was never kept, so what is as in the blank is not in the store yet.
-        let known = seat.base.is_some().then(|| seat.bay.image());
+        let known = seat.base.as_ref().map(|base| (base, seat.bay.image()));
         let kept = self.checkpoints.save(&lane.id, &at, &image, known)?;
         seat.bay.rebase(kept);
         seat.settle();

@@ -3,40 +3,50 @@
 //! ```text
 //! manifest = module state count section*             its digest is what a checkpoint names
 //! section  = name 1 length count (index digest)*     memory: groups of 256 pages
-//!          | name 2 table
-//! table    = (0 | 1 after) count digest*             groups of rows
+//!          | name 3 list bytes count layer*          a table as it was, and what changed since
+//! list     = (0 | 1 after) count digest*             groups of rows
+//! layer    = bytes count digest*                     the text of a `delta`, cut into pieces
 //! group    = (offset:u8 hash)*                       pages that are not all zero
-//! group    = (key bytes (0 | 1 digest))*             rows; the digest is of a nested table
+//! group    = (key bytes (0 | 1 digest))*             rows; the digest is of a nested table's list
 //! ```
 //!
 //! A group of rows ends after a key that ends with six zero bits: so a changed row changes its own group
-//! and no other. A group is written in one piece with its pages: where it is, they are.
+//! and no other. A group is written in one piece with its pages: where it is, they are. But few rows that
+//! change all over a large table would change as many groups, and the list of all: so they are written as
+//! a layer over the table as it was, until layers are a quarter of it.
+
+mod delta;
+mod manifest;
+mod piece;
 
 use super::{
-    codec::{Decoder, Encoder, damaged},
-    store::{Change, Store, Table as Kind},
+    codec::{Decoder, damaged},
+    store::{Store, Table as Kind},
 };
 use crate::disk::{
-    Digest, FormatName, Header, HostError, Image, Lent, Page, PageStore, Pages, Root, Section,
-    SectionName, Table, bug,
+    Digest, HostError, Image, Lent, Page, PageStore, Pages, Root, Section, Table, bug,
 };
+use delta::Delta;
+use manifest::{Layer, Manifest, Stored, StoredPages, StoredTable};
+use piece::Piece;
 use std::{collections::HashSet, sync::Arc};
 
+const LIST: &str = "list of rows";
 const GROUP: u64 = 256;
-const ROWS_MAX: usize = 256;
 /// How deep tables may be nested.
 const NESTS_MAX: u32 = 8;
-/// How much is written in one piece, at least.
-const PIECE_BYTES: usize = 2 << 20;
-
-const MANIFEST: &str = "image";
-const PAGES: u8 = 1;
-const TABLE: u8 = 2;
 
 /// The images of all processes.
 pub(crate) struct Images {
     store: Arc<dyn Store>,
     lender: Arc<dyn PageStore>,
+}
+
+/// An image that was put before: what another one shares with it is not looked at again.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) image: &'a Image,
+    pub(crate) manifest: Digest,
 }
 
 /// Lends pages out of the store.
@@ -68,45 +78,21 @@ impl Images {
         Self { store, lender }
     }
 
-    /// Writes what of `image` is not there, and gives the digest of its manifest. `known` is an image that
-    /// was written before: what it shares is not looked at.
-    pub(crate) fn put(&self, image: &Image, known: Option<&Image>) -> Result<Digest, HostError> {
-        let mut piece = Piece { images: self, changes: Vec::new(), bytes: 0 };
-        let mut to = Encoder::default()
-            .digest(&image.header().module)
-            .text(image.header().state.as_str())
-            .u32(u32::try_from(image.sections().len()).unwrap_or(u32::MAX));
-        for (name, section) in image.sections() {
-            to = to.text(name.as_str());
-            to = match section {
-                Section::Pages(pages) => {
-                    let known = known.and_then(|known| known.pages(name));
-                    piece.pages(to.u8(PAGES), pages, known)?
-                }
-                Section::Table(table) => piece.table(to.u8(TABLE), table, 0)?,
-            };
-        }
-        let manifest = piece.blob(to.end())?;
-        piece.flush()?;
-        Ok(manifest)
+    /// Writes what of `image` is not there, and gives the digest of its manifest.
+    pub(crate) fn put(&self, image: &Image, known: Option<Known<'_>>) -> Result<Digest, HostError> {
+        Piece::new(self).image(image, known)
     }
 
     /// The image of a manifest, its pages lent by the store. Refused if it has not that root.
     pub(crate) fn get(&self, manifest: &Digest, root: Root) -> Result<Image, HostError> {
-        let bytes = self.blob(manifest)?;
-        let mut from = Decoder::new(&bytes, MANIFEST);
-        let header = Header { module: from.digest()?, state: FormatName::from(from.text()?) };
-        let mut image = Image::new(header);
-        for _ in 0..from.u32()? {
-            let name = SectionName::from_bytes(from.text()?.as_bytes())
-                .ok_or_else(|| from.damaged("a section has no name"))?;
-            image = match from.u8()? {
-                PAGES => image.with(name, self.pages(&mut from)?),
-                TABLE => image.with(name, self.table(&mut from, 0)?),
-                _ => return Err(from.damaged("a section is of no known kind")),
+        let stored = self.manifest(manifest)?;
+        let mut image = Image::new(stored.header);
+        for (name, section) in &stored.sections {
+            image = match section {
+                Stored::Pages(pages) => image.with(*name, self.pages(pages)?),
+                Stored::Table(table) => image.with(*name, self.layered(table)?),
             };
         }
-        from.end()?;
         let found = image.root();
         if found != root {
             return Err(bug!(
@@ -136,32 +122,27 @@ impl Images {
         if !seen.insert(blob_key(manifest)) {
             return Ok(());
         }
-        let bytes = self.blob(manifest)?;
-        let mut from = Decoder::new(&bytes, MANIFEST);
-        from.digest()?;
-        from.text()?;
-        for _ in 0..from.u32()? {
-            from.text()?;
-            match from.u8()? {
-                PAGES => self.mark_pages(&mut from, seen)?,
-                TABLE => self.mark_table(&mut from, seen)?,
-                _ => return Err(from.damaged("a section is of no known kind")),
+        for (_, section) in &self.manifest(manifest)?.sections {
+            match section {
+                Stored::Pages(pages) => self.mark_pages(pages, seen)?,
+                Stored::Table(table) => {
+                    let pieces = table.layers.iter().flat_map(|layer| &layer.pieces);
+                    seen.extend(pieces.map(blob_key));
+                    self.mark_table(&table.base, seen)?;
+                }
             }
         }
-        from.end()
+        Ok(())
     }
 
     fn mark_pages(
         &self,
-        from: &mut Decoder<'_>,
+        pages: &StoredPages,
         seen: &mut HashSet<Vec<u8>>,
     ) -> Result<(), HostError> {
-        from.u64()?;
-        for _ in 0..from.u32()? {
-            from.u64()?;
-            let digest = from.digest()?;
-            if seen.insert(blob_key(&digest)) {
-                let group = self.blob(&digest)?;
+        for (_, digest) in &pages.groups {
+            if seen.insert(blob_key(digest)) {
+                let group = self.blob(digest)?;
                 let mut group = Decoder::new(&group, "group of pages");
                 while !group.is_empty() {
                     group.u8()?;
@@ -172,12 +153,13 @@ impl Images {
         Ok(())
     }
 
-    fn mark_table(
-        &self,
-        from: &mut Decoder<'_>,
-        seen: &mut HashSet<Vec<u8>>,
-    ) -> Result<(), HostError> {
-        from.option(Decoder::u32)?;
+    fn mark_table(&self, list: &Digest, seen: &mut HashSet<Vec<u8>>) -> Result<(), HostError> {
+        if !seen.insert(blob_key(list)) {
+            return Ok(());
+        }
+        let bytes = self.blob(list)?;
+        let mut from = Decoder::new(&bytes, LIST);
+        from.option(Decoder::u16)?;
         for _ in 0..from.u32()? {
             let digest = from.digest()?;
             if seen.insert(blob_key(&digest)) {
@@ -186,16 +168,17 @@ impl Images {
                 while !group.is_empty() {
                     group.digest()?;
                     group.bytes()?;
-                    if let Some(nested) = group.option(Decoder::digest)?
-                        && seen.insert(blob_key(&nested))
-                    {
-                        let bytes = self.blob(&nested)?;
-                        self.mark_table(&mut Decoder::new(&bytes, "nested table"), seen)?;
+                    if let Some(nested) = group.option(Decoder::digest)? {
+                        self.mark_table(&nested, seen)?;
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    fn manifest(&self, digest: &Digest) -> Result<Manifest, HostError> {
+        Manifest::decode(&self.blob(digest)?)
     }
 
     fn blob(&self, digest: &Digest) -> Result<Vec<u8>, HostError> {
@@ -207,11 +190,11 @@ impl Images {
         Ok(found)
     }
 
-    fn pages(&self, from: &mut Decoder<'_>) -> Result<Pages, HostError> {
-        let mut pages = Pages::new(from.u64()?);
-        for _ in 0..from.u32()? {
-            let first = from.u64()?.saturating_mul(GROUP);
-            let group = self.blob(&from.digest()?)?;
+    fn pages(&self, stored: &StoredPages) -> Result<Pages, HostError> {
+        let mut pages = Pages::new(stored.bytes);
+        for (number, digest) in &stored.groups {
+            let first = number.saturating_mul(GROUP);
+            let group = self.blob(digest)?;
             let mut group = Decoder::new(&group, "group of pages");
             while !group.is_empty() {
                 let index = first.saturating_add(group.u8()?.into());
@@ -222,13 +205,29 @@ impl Images {
         Ok(pages)
     }
 
-    fn table(&self, from: &mut Decoder<'_>, depth: u32) -> Result<Table, HostError> {
+    fn layered(&self, stored: &StoredTable) -> Result<Table, HostError> {
+        let mut table = self.table(&stored.base, 0)?;
+        for layer in &stored.layers {
+            self.layer(layer)?.apply(&mut table)?;
+        }
+        Ok(table)
+    }
+
+    fn layer(&self, layer: &Layer) -> Result<Delta, HostError> {
+        let mut bytes = Vec::new();
+        for piece in &layer.pieces {
+            bytes.extend(self.blob(piece)?);
+        }
+        Delta::decode(&bytes)
+    }
+
+    fn table(&self, list: &Digest, depth: u32) -> Result<Table, HostError> {
+        let bytes = self.blob(list)?;
+        let mut from = Decoder::new(&bytes, LIST);
         if depth > NESTS_MAX {
             return Err(from.damaged("tables are nested too deep"));
         }
-        let after = from.option(Decoder::u32)?;
-        let after = after.map(|after| u16::try_from(after).unwrap_or(u16::MAX));
-        let mut table = after.map_or_else(Table::new, Table::nesting);
+        let mut table = from.option(Decoder::u16)?.map_or_else(Table::new, Table::nesting);
         for _ in 0..from.u32()? {
             let group = self.blob(&from.digest()?)?;
             let mut group = Decoder::new(&group, "group of rows");
@@ -236,120 +235,15 @@ impl Images {
                 let key = group.digest()?;
                 table.set(key, group.bytes()?);
                 if let Some(nested) = group.option(Decoder::digest)? {
-                    let bytes = self.blob(&nested)?;
-                    let mut nested = Decoder::new(&bytes, "nested table");
-                    let nested = self.table(&mut nested, depth + 1)?;
+                    let nested = self.table(&nested, depth + 1)?;
                     if !table.set_table(&key, nested) {
                         return Err(group.damaged("a row has a table where none may be"));
                     }
                 }
             }
         }
+        from.end()?;
         Ok(table)
-    }
-}
-
-/// Changes that are collected to be written in one piece.
-struct Piece<'a> {
-    images: &'a Images,
-    changes: Vec<Change>,
-    bytes: usize,
-}
-
-impl Piece<'_> {
-    fn pages(
-        &mut self,
-        to: Encoder,
-        pages: &Pages,
-        known: Option<&Pages>,
-    ) -> Result<Encoder, HostError> {
-        let mut groups: Vec<(u64, Vec<(u64, Digest)>)> = Vec::new();
-        pages.for_each_hash(|index, hash| {
-            match groups.last_mut().filter(|(group, _)| *group == index / GROUP) {
-                Some((_, hashes)) => hashes.push((index, hash)),
-                None => groups.push((index / GROUP, vec![(index, hash)])),
-            }
-            Ok(())
-        })?;
-        let changed: Option<HashSet<u64>> =
-            known.map(|known| pages.diff(known).into_iter().collect());
-        let count = u32::try_from(groups.len()).map_err(|_| bug!("memory beyond all limits"))?;
-        let mut to = to.u64(pages.len_bytes()).u32(count);
-        for (number, hashes) in groups {
-            let group = hashes.iter().fold(Encoder::default(), |to, (index, hash)| {
-                to.u8((index % GROUP) as u8).digest(hash)
-            });
-            let group = group.end();
-            let digest = Digest::of(&group);
-            to = to.u64(number).digest(&digest);
-            if self.images.store.has(Kind::Blobs, &blob_key(&digest))? {
-                continue;
-            }
-            let is_new = |index: &u64| changed.as_ref().is_none_or(|set| set.contains(index));
-            for (index, hash) in hashes.iter().filter(|(index, _)| is_new(index)) {
-                let key = page_key(hash);
-                if !self.images.store.has(Kind::Blobs, &key)? {
-                    let page = pages.page(*index).map_err(|error| bug!("{error}"))?;
-                    self.put(key, page.to_vec());
-                }
-            }
-            self.blob(group)?;
-        }
-        Ok(to)
-    }
-
-    fn table(&mut self, to: Encoder, table: &Table, depth: u32) -> Result<Encoder, HostError> {
-        if depth > NESTS_MAX {
-            return Err(bug!("tables are nested deeper than {NESTS_MAX}"));
-        }
-        let to = to.option(table.nests(), |to, after| to.u32(after.into()));
-        let mut groups = Vec::new();
-        let (mut group, mut rows) = (Encoder::default(), 0);
-        for row in table.iter() {
-            group = group.digest(&row.key).bytes(row.bytes);
-            group = match row.table.filter(|table| !table.is_empty()) {
-                None => group.u8(0),
-                Some(nested) => {
-                    let nested = self.table(Encoder::default(), nested, depth + 1)?.end();
-                    let digest = self.blob(nested)?;
-                    group.u8(1).digest(&digest)
-                }
-            };
-            rows += 1;
-            let is_cut = row.key.0.last().is_some_and(|last| last % 64 == 0);
-            if is_cut || rows >= ROWS_MAX {
-                groups.push(self.blob(std::mem::take(&mut group).end())?);
-                rows = 0;
-            }
-        }
-        if rows > 0 {
-            groups.push(self.blob(group.end())?);
-        }
-        let count = u32::try_from(groups.len()).map_err(|_| bug!("a table beyond all limits"))?;
-        Ok(groups.iter().fold(to.u32(count), Encoder::digest))
-    }
-
-    fn blob(&mut self, bytes: Vec<u8>) -> Result<Digest, HostError> {
-        let digest = Digest::of(&bytes);
-        let key = blob_key(&digest);
-        if !self.images.store.has(Kind::Blobs, &key)? {
-            self.put(key, bytes);
-        }
-        if self.bytes >= PIECE_BYTES {
-            self.flush()?;
-        }
-        Ok(digest)
-    }
-
-    fn put(&mut self, key: Vec<u8>, bytes: Vec<u8>) {
-        self.bytes += bytes.len();
-        self.changes.push(Change::Put(Kind::Blobs, key, bytes));
-    }
-
-    fn flush(&mut self) -> Result<(), HostError> {
-        self.bytes = 0;
-        let changes = std::mem::take(&mut self.changes);
-        if changes.is_empty() { Ok(()) } else { self.images.store.write(changes) }
     }
 }
 
@@ -357,7 +251,13 @@ impl Piece<'_> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::cu::{MemoryStore, store::Scan};
+    use crate::{
+        cu::{
+            MemoryStore,
+            store::{Change, Scan},
+        },
+        disk::{FormatName, Header, SectionName},
+    };
 
     const MEMORY: SectionName = SectionName::new("memory");
     const ROWS: SectionName = SectionName::new("rows");
@@ -419,15 +319,15 @@ mod tests {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
         let images = Images::new(Arc::clone(&store));
         let first = image(pages(1, 2000), table(1000));
-        images.put(&first, None).unwrap();
+        let known = Known { image: &first, manifest: images.put(&first, None).unwrap() };
         let before = blobs(&store);
         let mut memory = first.pages(&MEMORY).unwrap().clone();
         memory.write(4096 * 900, b"changed").unwrap();
         let mut rows = first.table(&ROWS).unwrap().clone();
         rows.set(Digest::of(&7_u64.to_le_bytes()), b"changed");
         let second = image(memory, rows);
-        let manifest = images.put(&second, Some(&first)).unwrap();
-        // A page, its group, a group of rows, and the manifest.
+        let manifest = images.put(&second, Some(known)).unwrap();
+        // A page, its group, a row as a layer, and the manifest.
         assert_eq!(blobs(&store), before + 4);
         assert_eq!(images.get(&manifest, second.root()).unwrap().root(), second.root());
         assert!(images.get(&manifest, first.root()).is_err(), "another root is refused");
@@ -450,5 +350,97 @@ mod tests {
             assert!(written.is_err(), "a missing blob is found");
             store.write(vec![Change::Put(Kind::Blobs, key, value)]).unwrap();
         }
+    }
+
+    fn bytes(store: &Arc<dyn Store>) -> u64 {
+        let blobs = store.scan(&Scan::prefix(Kind::Blobs, &[])).unwrap();
+        blobs.iter().map(|(_, value)| value.len() as u64).sum()
+    }
+
+    /// A table as a contract's: one row with all the slots.
+    fn contract(slots: u64) -> Table {
+        let mut inner = Table::new();
+        for slot in 0..slots {
+            inner.set(Digest::of(&slot.to_le_bytes()), &slot.to_be_bytes());
+        }
+        let mut table = Table::nesting(32);
+        table.set(Digest::of(b"contract"), b"account");
+        table.set_table(&Digest::of(b"contract"), inner);
+        table
+    }
+
+    fn transfers(table: &mut Table, seed: u64, slots: u64, count: u64) {
+        let numbers: Vec<u64> = (0..2 * count)
+            .map(|at| {
+                let digest = Digest::of(&[seed.to_le_bytes(), at.to_le_bytes()].concat()).0;
+                u64::from_le_bytes(*digest.first_chunk().unwrap())
+            })
+            .collect();
+        for number in &numbers {
+            let sender = Digest::of(&number.to_be_bytes());
+            table.set(sender, b"account");
+            table.set(Digest::of(b"contract"), &number.to_be_bytes());
+            let inner = table.table_mut(&Digest::of(b"contract")).unwrap();
+            inner.set(Digest::of(&(number % slots).to_le_bytes()), &number.to_be_bytes());
+        }
+    }
+
+    /// On 200,000 slots; with `DRIVEBAY_LONG=1` on ten million.
+    #[test]
+    fn a_thousand_changes_all_over_a_large_table_take_little_room() {
+        let long = std::env::var_os("DRIVEBAY_LONG").is_some_and(|value| value == "1");
+        let slots = if long { 10_000_000 } else { 200_000 };
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let images = Images::new(Arc::clone(&store));
+        let mut table = contract(slots);
+        let mut last = image(Pages::new(0), table.clone());
+        let mut manifest = images.put(&last, None).unwrap();
+        let whole = bytes(&store);
+        let mut most = 0;
+        for round in 0..5 {
+            let before = bytes(&store);
+            transfers(&mut table, round, slots, 1000);
+            let next = image(Pages::new(0), table.clone());
+            let known = Known { image: &last, manifest };
+            manifest = images.put(&next, Some(known)).unwrap();
+            most = most.max(bytes(&store) - before);
+            last = next;
+        }
+        assert!(most < 2 << 20, "{most} bytes for a thousand, beside {whole}");
+        assert_eq!(images.get(&manifest, last.root()).unwrap().root(), last.root());
+    }
+
+    #[test]
+    fn layers_stay_few_and_small_and_every_image_comes_back() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let images = Images::new(Arc::clone(&store));
+        let mut table = contract(3000);
+        let mut last = image(Pages::new(0), table.clone());
+        let mut manifest = images.put(&last, None).unwrap();
+        let mut kept = vec![(manifest, last.root())];
+        let (mut layers, mut wholes) = (0, HashSet::new());
+        for round in 0..120 {
+            transfers(&mut table, round, 3000, 1 + round % 17);
+            table.remove(&Digest::of(&round.to_be_bytes()));
+            let next = image(Pages::new(0), table.clone());
+            manifest = images.put(&next, Some(Known { image: &last, manifest })).unwrap();
+            let stored = images.manifest(&manifest).unwrap();
+            let stored = stored.table(&ROWS).unwrap();
+            let total: u64 = stored.layers.iter().map(|layer| layer.bytes).sum();
+            assert!(total <= stored.bytes / 4, "{total} bytes over {}", stored.bytes);
+            layers = layers.max(stored.layers.len());
+            wholes.insert(stored.base);
+            kept.push((manifest, next.root()));
+            last = next;
+        }
+        assert!((2..10).contains(&layers), "{layers} layers");
+        assert!((2..30).contains(&wholes.len()), "written whole {} times", wholes.len());
+        let mut seen = HashSet::new();
+        for (manifest, root) in kept {
+            assert_eq!(images.get(&manifest, root).unwrap().root(), root);
+            images.mark(&manifest, &mut seen).unwrap();
+        }
+        assert!(seen.len() <= blobs(&store));
+        assert_eq!(images.put(&last, Some(Known { image: &last, manifest })).unwrap(), manifest);
     }
 }
