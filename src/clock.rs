@@ -1,11 +1,12 @@
 //! What time it is, for those who may know. Nothing here reaches a guest.
 
 use std::{
+    fs,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Unix time in milliseconds: the system's, or one that a test turns by hand.
@@ -35,4 +36,15 @@ impl Clock {
             }
         }
     }
+}
+
+/// Processor time of a thread of this program, by its number; of this one without. `None` where the system does
+/// not tell.
+pub fn processor_time(thread: Option<u64>) -> Option<Duration> {
+    let file = match thread {
+        None => "/proc/thread-self/schedstat".to_owned(),
+        Some(tid) => format!("/proc/self/task/{tid}/schedstat"),
+    };
+    let text = fs::read_to_string(file).ok()?;
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }

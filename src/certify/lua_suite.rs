@@ -8,7 +8,13 @@ use crate::{
         testing::{NoHost, call},
     },
 };
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// What a file finds around it.
 const HARNESS: &str = include_str!("../../conformance/lua/harness.lua");
@@ -50,6 +56,17 @@ impl LuaDifferences {
         }
         Ok(Self(named))
     }
+}
+
+/// The Lua files in a folder, in order.
+pub fn lua_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in folder.read_dir()? {
+        files.push(entry?.path());
+    }
+    files.retain(|path| path.extension().is_some_and(|kind| kind == "lua"));
+    files.sort();
+    Ok(files)
 }
 
 /// Runs a file. A line that is named and is not there fails it too: the list must fit the files.

@@ -23,7 +23,7 @@ pub use jobs::{Cases, Job, Options, SEED, Step, jobs};
 pub use json::json;
 pub use junit::junit;
 pub use logs::{Named, Subject, subjects};
-pub use lua_suite::{LuaDifferences, run_lua_file};
+pub use lua_suite::{LuaDifferences, lua_files, run_lua_file};
 pub use matrix::{CONDITIONS, Cell, Condition, Matrix, Row, matrix_table, resume};
 pub use proofs::{EVM, LUA, WASM};
 pub use replay_file::{Again, Recorder, ReplayFile, Told};

@@ -3,7 +3,7 @@
 use super::{
     Tier,
     jobs::{Job, Options, Step},
-    lua_suite::{LuaDifferences, run_lua_file},
+    lua_suite::{LuaDifferences, lua_files, run_lua_file},
     report::Found,
 };
 use crate::{
@@ -167,15 +167,10 @@ fn state_folder(files: &[PathBuf]) -> Found {
 }
 
 fn lua(reader: &Arc<dyn DiskReader>, folder: &Path) -> Vec<Step> {
-    let mut files: Vec<PathBuf> = match folder.read_dir() {
-        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
-        Err(_) => return missing("official tests", folder),
+    let files = match lua_files(folder) {
+        Ok(files) if !files.is_empty() => files,
+        _ => return missing("official tests", folder),
     };
-    files.retain(|path| path.extension().is_some_and(|kind| kind == "lua"));
-    files.sort();
-    if files.is_empty() {
-        return missing("official tests", folder);
-    }
     let named = match LuaDifferences::official() {
         Ok(named) => Arc::new(named),
         Err(why) => return vec![Step::new("differences", move || Found::failed(why))],

@@ -3,11 +3,13 @@
 use super::{
     App,
     error::{Exit, usage},
-    files, module,
+    files,
+    module::{self, ModuleArgs},
     progress::Progress,
     schedule_file::{self, Message},
 };
 use crate::{
+    clock,
     cu::{self, OfflineHost, call_seed},
     disk::{
         Call, Disk, Drive, Frozen, Limits, Mode, Process, Ran, Slot, WireJson,
@@ -17,13 +19,12 @@ use crate::{
 };
 use anyhow::Context;
 use std::{
-    fs,
     io::{self, Read, Write},
     ops::Range,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 const AFTER_HELP: &str = "\
@@ -51,11 +52,8 @@ const WORKLOAD_BYTES_MAX: u64 = 1 << 30;
 pub(crate) struct Args {
     /// The workload
     workload: PathBuf,
-    /// The module's file
-    module: PathBuf,
-    /// Its Module-Format, if the file does not tell
-    #[arg(long, value_name = "NAME")]
-    format: Option<String>,
+    #[command(flatten)]
+    module: ModuleArgs,
     /// The most messages of a step
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
@@ -74,9 +72,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
     let mut text = String::new();
     files::open(&args.workload, "workload")?.take(WORKLOAD_BYTES_MAX).read_to_string(&mut text)?;
     let workload = Workload::read(&text, args.limit)?;
-    let bytes = module::read_bytes(&args.module)?;
-    let given = (bytes, args.module.as_path());
-    let module = module::module_of(&app.readers, given, args.format.as_deref(), None)?;
+    let module = args.module.read(&app.readers)?;
     let disk = module::read_disk(app, &module)?;
     let limits = module::reader(&app.readers, &module)?.limits(&module, &workload.process);
     let count: usize = workload.steps.iter().map(|step| step.range.len()).sum();
@@ -240,7 +236,7 @@ impl Whole {
 
 /// Processor time of this thread, where the system tells; else the time that passes.
 enum Clock {
-    Thread(u64),
+    Thread(Duration),
     Wall(Instant),
 }
 
@@ -249,17 +245,16 @@ impl Clock {
         Self::thread().map_or_else(|| Self::Wall(Instant::now()), Self::Thread)
     }
 
-    fn thread() -> Option<u64> {
+    fn thread() -> Option<Duration> {
         // Yielding brings the system's books up to date.
         std::thread::yield_now();
-        let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-        text.split(' ').next()?.parse().ok()
+        clock::processor_time(None)
     }
 
     fn elapsed_ms(&self) -> f64 {
         match self {
             Self::Thread(start) => {
-                Self::thread().unwrap_or(*start).saturating_sub(*start) as f64 / 1e6
+                Self::thread().unwrap_or(*start).saturating_sub(*start).as_secs_f64() * 1e3
             }
             Self::Wall(start) => start.elapsed().as_secs_f64() * 1e3,
         }
@@ -323,7 +318,7 @@ fn loader(
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut node = Command::new(&args.node)
         .args(["--input-type=module", "-"])
-        .args([absolute(&args.workload), absolute(&args.module)])
+        .args([absolute(&args.workload), absolute(&args.module.file)])
         .args([format.to_owned(), format!("road={road}"), format!("limit={}", args.limit)])
         .current_dir(folder)
         .stdin(Stdio::piped())

@@ -6,12 +6,11 @@ use super::{
     files,
 };
 use crate::{
-    certify::{LuaDifferences, Outcome, run_lua_file},
+    certify::{LuaDifferences, Outcome, lua_files, run_lua_file},
     cu::Readers,
 };
 use anyhow::Context;
 use std::{
-    fs,
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
@@ -65,17 +64,11 @@ impl Args {
 
     fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         let place = self.folder.display();
-        let entries = fs::read_dir(&self.folder).with_context(|| format!("cannot list {place}"))?;
-        let mut found = Vec::new();
-        for entry in entries {
-            let path = entry.with_context(|| format!("cannot list {place}"))?.path();
+        let mut found = lua_files(&self.folder).with_context(|| format!("cannot list {place}"))?;
+        found.retain(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let wanted = self.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
-            if name.ends_with(".lua") && wanted {
-                found.push(path);
-            }
-        }
-        found.sort();
+            self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+        });
         if found.is_empty() {
             return Err(usage(format!("there is no Lua file in {place} by that name")));
         }

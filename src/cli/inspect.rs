@@ -3,7 +3,7 @@
 use super::{
     App, color,
     error::{Exit, refused},
-    module,
+    module::{self, ModuleArgs},
     print::Style,
     tame::tame,
 };
@@ -15,10 +15,7 @@ use crate::{
     },
     wire::tags_value,
 };
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::io::{self, Write};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -32,14 +29,8 @@ Ends with 0 if the module would run, 2 if it is refused.";
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// The module's file
-    module: PathBuf,
-    /// Its Module-Format, if the file does not tell
-    #[arg(long, value_name = "NAME")]
-    format: Option<String>,
-    /// Which contract of a compiler's output, if it has several
-    #[arg(long, value_name = "NAME")]
-    contract: Option<String>,
+    #[command(flatten)]
+    module: ModuleArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -56,10 +47,7 @@ struct Found {
 }
 
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
-    let bytes = module::read_bytes(&args.module)?;
-    let (format, contract) = (args.format.as_deref(), args.contract.as_deref());
-    let found =
-        look(app, module::module_of(&app.readers, (bytes, &args.module), format, contract)?)?;
+    let found = look(app, args.module.read(&app.readers)?)?;
     if args.json {
         writeln!(io::stdout(), "{}", json(&found))?;
     } else {

@@ -17,12 +17,34 @@ use anyhow::Context;
 use std::{
     fs,
     io::{self, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 /// The most bytes of a module's file. The largest published module has 3 MB.
 const MODULE_BYTES_MAX: u64 = 512 << 20;
+
+/// A module, as a command names it.
+#[derive(Clone, clap::Args)]
+pub(crate) struct ModuleArgs {
+    /// The module's file
+    #[arg(id = "module", value_name = "MODULE")]
+    pub(crate) file: PathBuf,
+    /// Its Module-Format, if the file does not tell
+    #[arg(long, value_name = "NAME")]
+    format: Option<String>,
+    /// Which contract of a compiler's output, if it has several
+    #[arg(long, value_name = "NAME")]
+    contract: Option<String>,
+}
+
+impl ModuleArgs {
+    /// The module in the file: the bytes themselves, or the bytecode in a compiler's output.
+    pub(crate) fn read(&self, readers: &Readers) -> anyhow::Result<Module> {
+        let bytes = read_bytes(&self.file)?;
+        module_of(readers, (bytes, &self.file), self.format.as_deref(), self.contract.as_deref())
+    }
+}
 
 /// Reads a module's bytes. A folder is a bundle of the Lua files in it.
 pub(crate) fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -4,17 +4,14 @@ use super::{
     App,
     client::{Client, UnitArgs, parse_tag},
     error::{Exit, refused},
-    module,
+    module::{self, ModuleArgs},
 };
 use crate::{
     cu::CuError,
     disk::{Module, NoArtifacts, ReadError, Tag},
     item::Draft,
 };
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::io::{self, Write};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -28,14 +25,8 @@ What `drivebay inspect` refuses is not published. Prints the module's id.";
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// The module's file
-    module: PathBuf,
-    /// Its Module-Format, if the file does not tell
-    #[arg(long, value_name = "NAME")]
-    format: Option<String>,
-    /// Which contract of a compiler's output, if it has several
-    #[arg(long, value_name = "NAME")]
-    contract: Option<String>,
+    #[command(flatten)]
+    module: ModuleArgs,
     /// A tag, such as Memory-Limit=500-mb or Name=mine (repeatable)
     #[arg(long = "tag", short = 't', value_name = "NAME=VALUE", value_parser = parse_tag)]
     tags: Vec<Tag>,
@@ -44,9 +35,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<Exit> {
-    let bytes = module::read_bytes(&args.module)?;
-    let (format, contract) = (args.format.as_deref(), args.contract.as_deref());
-    let module = module::module_of(&app.readers, (bytes, &args.module), format, contract)?;
+    let module = args.module.read(&app.readers)?;
     let module = Module { tags: module::published_tags(&module, &args.tags), ..module };
     check(app, &module)?;
     let client = Client::new(app, &args.units)?;

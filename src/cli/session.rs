@@ -4,7 +4,7 @@ use super::{
     App,
     error::{refused, usage},
     message::{self, BLOCK_START, CLOCK_START_MS, CLOCK_STEP_MS, Place},
-    module,
+    module::{self, ModuleArgs},
 };
 use crate::{
     cu::{Bay, CuError, Evaluated, Head, Noted, OfflineHost, Stored, Vault, call_seed},
@@ -14,10 +14,7 @@ use crate::{
     },
     wire::{Fields, ModuleInfo, env_json, tags_value},
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 /// What a process that says nothing in its data says.
 const SPAWN_DATA: &str = "1984";
@@ -25,14 +22,8 @@ const SPAWN_DATA: &str = "1984";
 /// Which process, of which module.
 #[derive(clap::Args, Clone)]
 pub(crate) struct ProcessArgs {
-    /// The module's file
-    pub(crate) module: PathBuf,
-    /// Its Module-Format, if the file does not tell
-    #[arg(long, value_name = "NAME")]
-    pub(crate) format: Option<String>,
-    /// Which contract of a compiler's output, if it has several
-    #[arg(long, value_name = "NAME")]
-    pub(crate) contract: Option<String>,
+    #[command(flatten)]
+    pub(crate) module: ModuleArgs,
     /// The process: its id, and the name of its folder [default: one made from the module]
     #[arg(long, value_name = "ID")]
     pub(crate) process: Option<String>,
@@ -302,7 +293,7 @@ pub(crate) struct Prepared {
 
 /// Reads the module and the head, and leaves the folder as it is.
 pub(crate) fn prepare(app: &App, args: &ProcessArgs) -> anyhow::Result<Prepared> {
-    let module = module_of(app, args)?;
+    let module = args.module.read(&app.readers)?;
     let id = process_id(args, &module);
     // A look first: a module that is refused, or a process in use, leaves no folder behind.
     let stored = if args.fresh { None } else { Vault::peek(&app.config.data, &id)?.head()? };
@@ -334,16 +325,6 @@ fn hold(
     Ok((vault, head))
 }
 
-fn module_of(app: &App, args: &ProcessArgs) -> anyhow::Result<Module> {
-    let bytes = module::read_bytes(&args.module)?;
-    module::module_of(
-        &app.readers,
-        (bytes, &args.module),
-        args.format.as_deref(),
-        args.contract.as_deref(),
-    )
-}
-
 fn process_id(args: &ProcessArgs, module: &Module) -> String {
     let format = module.format.as_str().as_bytes();
     let made = || message::id_of(&[b"drivebay process id", &module.id.0, format]);
@@ -357,10 +338,10 @@ fn head_of(
     module: &Module,
     id: &str,
 ) -> anyhow::Result<Head> {
-    let path = std::path::absolute(&args.module).unwrap_or_else(|_| args.module.clone());
+    let path = std::path::absolute(&args.module.file).unwrap_or_else(|_| args.module.file.clone());
     let mut head = match stored {
         Some(head) => {
-            check_module(&head, module, &args.module)?;
+            check_module(&head, module, &args.module.file)?;
             check_tags(&head, args)?;
             head
         }

@@ -7,7 +7,10 @@
 //! [`ASIDE_MAX`] threads are slow already holds the others up.
 
 use super::{CuError, lock};
-use crate::disk::{HostError, bug};
+use crate::{
+    clock,
+    disk::{HostError, bug},
+};
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -326,7 +329,9 @@ fn watch_over(shared: &Weak<Shared>) {
             }
             let is_it = |known: &&(Weak<Beat>, Seen)| known.0.ptr_eq(&Arc::downgrade(&beat));
             let first = seen.iter().find(is_it).map(|(_, seen)| *seen).filter(|seen| seen.0 == run);
-            let Some(used) = processor_time(beat.tid.load(Ordering::SeqCst)) else { continue };
+            // Where the system does not tell, nothing counts as slow.
+            let tid = beat.tid.load(Ordering::SeqCst);
+            let Some(used) = clock::processor_time(Some(tid)) else { continue };
             let (_, before) = first.unwrap_or((run, used));
             if used.saturating_sub(before) >= SLOW_CPU {
                 shared.move_aside(&beat);
@@ -342,12 +347,6 @@ fn tid() -> u64 {
     let link = fs::read_link("/proc/thread-self").ok();
     let number = link.as_deref().and_then(|link| link.file_name()?.to_str()?.parse().ok());
     number.unwrap_or_default()
-}
-
-/// Processor time of a thread. `None` where the system does not tell: then nothing counts as slow.
-fn processor_time(tid: u64) -> Option<Duration> {
-    let text = fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).ok()?;
-    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
 fn no_thread(error: std::io::Error) -> HostError {

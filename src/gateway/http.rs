@@ -42,14 +42,14 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/", get(front_door))
         .route("/info", get(info))
         .route("/health", get(|| async {}))
-        .route("/raw/{id}", get(raw))
+        .route("/raw/{id}", get(data::<false>))
         .route("/tx/{id}", get(header))
         .route("/tx/{id}/status", get(status))
-        .route("/tx/{id}/data", get(raw))
+        .route("/tx/{id}/data", get(data::<false>))
         .route("/block/current", get(current_block))
         .route("/block/height/{height}", get(block_at))
         .route("/block/hash/{id}", get(block_with_id))
-        .route("/{id}", get(described))
+        .route("/{id}", get(data::<true>))
         .merge(uploads)
         .merge(queries)
         .with_state(gateway)
@@ -97,25 +97,15 @@ async fn upload(
     Ok(Json(receipt(&stored)))
 }
 
-async fn raw(
+/// The data of an item; with its tags in the answer's headers.
+async fn data<const WITH_TAGS: bool>(
     State(gateway): State<Shared>,
     Path(id): Path<String>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let stored = found(&gateway, &id).await?;
-    let wanted = Wanted { method: &method, headers: &headers, with_tags: false };
-    payload::answer(&gateway, &stored, wanted).await
-}
-
-async fn described(
-    State(gateway): State<Shared>,
-    Path(id): Path<String>,
-    method: Method,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
-    let stored = found(&gateway, &id).await?;
-    let wanted = Wanted { method: &method, headers: &headers, with_tags: true };
+    let wanted = Wanted { method: &method, headers: &headers, with_tags: WITH_TAGS };
     payload::answer(&gateway, &stored, wanted).await
 }
 

@@ -5,10 +5,10 @@ use super::MuOptions;
 use crate::{
     clock::Clock,
     item::{DataItem, Id},
-    net::{Request, Response, Transport},
+    net::{Request, Response, Transport, transactions_found, transactions_query},
 };
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -193,15 +193,11 @@ impl Directory {
     /// The first transaction that the gateway has for `arguments`.
     async fn newest(&self, arguments: &str) -> Result<Option<Value>, Lost> {
         let Some(gateway) = &self.gateway else { return Ok(None) };
-        let query = format!(
-            "query {{ transactions({arguments}) {{ edges {{ node {{ id tags {{ name value }} }} }} }} }}"
-        );
-        let body = Bytes::from(json!({ "query": query, "variables": {} }).to_string());
-        let response = self.ask(Request::post_json(format!("{gateway}/graphql"), body)).await?;
-        let answer = value(&response)?;
-        let edges = answer.pointer("/data/transactions/edges").and_then(Value::as_array);
-        let edges = edges.ok_or_else(|| Lost(format!("the gateway: {}", response.text())))?;
-        Ok(edges.first().and_then(|edge| edge.get("node")).cloned())
+        let query = transactions_query(gateway, arguments, "id tags { name value }");
+        let response = self.ask(query).await?;
+        let found = transactions_found(&response)
+            .ok_or_else(|| Lost(format!("the gateway: {}", response.text())))?;
+        Ok(found.into_iter().next())
     }
 
     async fn ask(&self, request: Request) -> Result<Response, Lost> {

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use std::{ops::Range, sync::Arc, time::Duration};
 
 /// Rounds through all gateways, and the pause after the first, which doubles.
+/// Where an answer has transactions.
+const TRANSACTIONS: &str = "/data/transactions/edges";
 const ROUNDS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 /// Blocks of a page.
@@ -128,6 +130,29 @@ impl Published {
             data_size: node.pointer("/data/size").and_then(number),
         })
     }
+}
+
+/// Asks the gateway at `url` for transactions, of which it tells `fields`.
+pub(crate) fn transactions_query(url: &str, arguments: &str, fields: &str) -> Request {
+    let query =
+        format!("query {{ transactions({arguments}) {{ edges {{ node {{ {fields} }} }} }} }}");
+    graphql_query(url, &query, &json!({}))
+}
+
+fn graphql_query(url: &str, query: &str, variables: &Value) -> Request {
+    let body = json!({ "query": query, "variables": variables }).to_string();
+    Request::post_json(format!("{url}/graphql"), Bytes::from(body))
+}
+
+/// The transactions in the answer. `None` if it is none.
+pub(crate) fn transactions_found(response: &Response) -> Option<Vec<Value>> {
+    nodes_at(response, TRANSACTIONS)
+}
+
+fn nodes_at(response: &Response, path: &str) -> Option<Vec<Value>> {
+    let mut answer: Value = serde_json::from_slice(&response.body).ok()?;
+    let edges = answer.pointer_mut(path)?.as_array_mut()?;
+    Some(edges.iter_mut().filter_map(|edge| Some(edge.get_mut("node")?.take())).collect())
 }
 
 /// A number, or a text that is one: gateways differ.
@@ -326,25 +351,19 @@ impl GatewayClient {
     }
 
     async fn nodes(&self, query: &str, variables: Value) -> Answer<Vec<Value>> {
-        self.graphql(query, variables, "/data/transactions/edges").await
+        self.graphql(query, variables, TRANSACTIONS).await
     }
 
     /// Nodes of the edges at `path`, of the first gateway that has any.
     async fn graphql(&self, query: &str, variables: Value, path: &str) -> Answer<Vec<Value>> {
-        let body = Bytes::from(json!({ "query": query, "variables": variables }).to_string());
-        let ask = |url: &str| Request::post_json(format!("{url}/graphql"), body.clone());
-        let edges = |response: &Response| {
-            let answer: Value = serde_json::from_slice(&response.body).ok()?;
-            Some(answer.pointer(path)?.as_array()?.clone())
-        };
-        let judge = |response: &Response| match edges(response) {
-            Some(edges) if edges.is_empty() => Verdict::Absent,
+        let ask = |url: &str| graphql_query(url, query, &variables);
+        let judge = |response: &Response| match nodes_at(response, path) {
+            Some(nodes) if nodes.is_empty() => Verdict::Absent,
             Some(_) => Verdict::Found,
             None => Verdict::Failed(format!("no GraphQL answer: {}", response.text())),
         };
         let response = self.first(ask, judge).await?;
-        let edges = response.as_ref().and_then(edges).unwrap_or_default();
-        Ok(edges.into_iter().filter_map(|mut edge| Some(edge.get_mut("node")?.take())).collect())
+        Ok(response.and_then(|response| nodes_at(&response, path)).unwrap_or_default())
     }
 
     async fn json(&self, ask: impl Fn(&str) -> Request) -> Answer<Option<Value>> {

@@ -10,10 +10,9 @@ use super::{
 use crate::{
     disk::{HostError, Resource},
     item::Id,
-    net::{Request, Response},
+    net::{Request, Response, transactions_found, transactions_query},
 };
-use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Blocks on top of a transaction before it may be assigned, if the process says nothing.
 const SETTLEMENT_DEPTH: u64 = 20;
@@ -62,15 +61,12 @@ impl Su {
 
     async fn must_be_published(&self, item: &Id) -> Result<(), SuError> {
         let query =
-            format!("query {{ transactions(ids: [\"{item}\"]) {{ edges {{ node {{ id }} }} }} }}");
-        let body = json!({ "query": query, "variables": {} }).to_string();
-        let url = self.gateway("/graphql", item)?;
-        let response = self.ask(Request::post_json(url, Bytes::from(body)), item).await?;
-        let found = value(&response, item)?;
-        let edges = found.pointer("/data/transactions/edges").and_then(Value::as_array);
-        match edges.map(Vec::is_empty) {
-            Some(false) => Ok(()),
-            Some(true) => Err(SuError::refused("Invalid gateway tx for assigning")),
+            transactions_query(&self.gateway("", item)?, &format!("ids: [\"{item}\"]"), "id");
+        match transactions_found(&self.ask(query, item).await?) {
+            Some(found) if found.is_empty() => {
+                Err(SuError::refused("Invalid gateway tx for assigning"))
+            }
+            Some(_) => Ok(()),
             None => Err(unavailable(item)),
         }
     }
