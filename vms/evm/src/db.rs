@@ -6,12 +6,12 @@ use drivebay_disk::Digest;
 use revm::{
     Database,
     bytecode::Bytecode,
-    primitives::{Address, B256, HashMap, KECCAK_EMPTY, U256},
+    primitives::{Address, B256, HashMap, KECCAK_EMPTY, U256, keccak256},
     state::{AccountInfo, EvmState},
 };
 use std::convert::Infallible;
 
-/// Hashed keys that are kept, of addresses and of slots each: a power of two.
+/// Hashes that are kept, of addresses, of slots and of mappings' entries each: a power of two.
 const KEYS: usize = 4096;
 /// Most bytes of analysed code kept; then all is forgotten.
 const CODE_BYTES_MAX: usize = 32 << 20;
@@ -31,14 +31,19 @@ pub(crate) struct Db {
 struct KeyCache {
     addresses: Box<[(Address, Digest)]>,
     slots: Box<[(U256, Digest)]>,
+    entries: Box<[(Entry, B256)]>,
 }
+
+/// What a contract hashes to find an entry of a mapping.
+type Entry = [u8; 64];
 
 impl Default for KeyCache {
     fn default() -> Self {
-        let (address, slot) = (Address::ZERO, U256::ZERO);
+        let (address, slot, entry) = (Address::ZERO, U256::ZERO, [0; 64]);
         Self {
             addresses: vec![(address, Hashed.address(address)); KEYS].into(),
             slots: vec![(slot, Hashed.slot(slot)); KEYS].into(),
+            entries: vec![(entry, keccak256(entry)); KEYS].into(),
         }
     }
 }
@@ -75,7 +80,33 @@ impl Keys for KeyCache {
     }
 }
 
+impl KeyCache {
+    /// Keccak-256 of an entry.
+    fn entry(&mut self, entry: &Entry) -> B256 {
+        let (words, _) = entry.as_chunks::<8>();
+        // Words are not to cancel each other out: a mapping of mappings hashes a hash.
+        let bits = words.iter().fold(0u64, |bits, word| {
+            (bits.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        });
+        let Some((known, hash)) = self.entries.get_mut(place(bits)) else {
+            return keccak256(entry);
+        };
+        if known != entry {
+            (*known, *hash) = (*entry, keccak256(entry));
+        }
+        *hash
+    }
+}
+
 impl Db {
+    /// Keccak-256 of bytes; those that a mapping's entry is found by are remembered.
+    pub(crate) fn entry_hash(&mut self, bytes: &[u8]) -> B256 {
+        match bytes.try_into() {
+            Ok(entry) => self.keys.entry(entry),
+            Err(_) => keccak256(bytes),
+        }
+    }
+
     pub(crate) fn load(&mut self, state: State) {
         (self.world, self.chain) = (state.world, state.chain);
     }

@@ -24,10 +24,13 @@ use revm::{
     inspector::{InspectorEvmTr, InspectorHandler, handler::frame_end, inspect_instructions},
     interpreter::{
         CreateInputs, CreateScheme, FrameInput, GasTracker, InitialAndFloorGas, Instruction,
-        InstructionContext, InstructionResult, interpreter::EthInterpreter,
+        InstructionContext, InstructionResult,
+        instructions::system::keccak256,
+        interpreter::{EthInterpreter, resize_memory},
         interpreter_action::FrameInit,
+        interpreter_types::StackTr,
     },
-    primitives::{Address, hardfork::SpecId},
+    primitives::{Address, U256, hardfork::SpecId},
     state::EvmState,
 };
 use std::sync::{
@@ -69,6 +72,11 @@ pub(crate) struct Machine {
 /// Why a fatal error is fatal stands in the meter.
 const STOPPED: &str = "stopped";
 const JUMPDEST: u8 = 0x5b;
+const KECCAK256: u8 = 0x20;
+/// Its gas before that of its words.
+const KECCAK256_GAS: u16 = 30;
+/// Bytes that are hashed to find an entry of a mapping: its key and the mapping's slot.
+const ENTRY: usize = 64;
 
 fn jumpdest(context: InstructionContext<'_, Ctx, EthInterpreter>) -> Result<(), InstructionResult> {
     let (around, remaining) = (&mut context.host.chain, context.interpreter.gas.remaining());
@@ -84,12 +92,36 @@ fn jumpdest(context: InstructionContext<'_, Ctx, EthInterpreter>) -> Result<(), 
     Err(InstructionResult::FatalExternalError)
 }
 
+/// KECCAK256, which remembers hashes of mappings' entries. All that is not the plain case of one is revm's.
+fn keccak(context: InstructionContext<'_, Ctx, EthInterpreter>) -> Result<(), InstructionResult> {
+    let (interpreter, host) = (&mut *context.interpreter, &mut *context.host);
+    let from = match interpreter.stack.data().as_slice() {
+        [.., len, offset] if *len == U256::from(ENTRY) => u32::try_from(*offset).ok(),
+        _ => None,
+    };
+    let prices = &host.cfg.gas_params;
+    let cost = prices.keccak256_cost(ENTRY);
+    let Some(from) = from.filter(|_| interpreter.gas.remaining() >= cost) else {
+        return keccak256(context);
+    };
+    let (gas, memory, from) = (&mut interpreter.gas, &mut interpreter.memory, from as usize);
+    // There is that much.
+    let _ = gas.record_regular_cost(cost);
+    resize_memory(gas, memory, prices, from, ENTRY)?;
+    let hash = host.journaled_state.database.entry_hash(&memory.slice_len(from, ENTRY));
+    if let Some(([_], top)) = StackTr::popn_top(&mut interpreter.stack) {
+        *top = hash.into();
+    }
+    Ok(())
+}
+
 impl Machine {
     pub(crate) fn new(spec: SpecId, precompiles: Precompiles) -> Self {
         let ctx: Ctx = Context::<BlockEnv, TxEnv, CfgEnv, Db>::new(Db::default(), spec)
             .with_chain(Around::default());
         let mut instruction = EthInstructions::new_mainnet_with_spec(spec);
         instruction.insert_instruction(JUMPDEST, Instruction::new(jumpdest), 1);
+        instruction.insert_instruction(KECCAK256, Instruction::new(keccak), KECCAK256_GAS);
         let frame_stack = FrameStack::new_prealloc(1);
         let inspector = Watcher::default();
         let evm = Evm { ctx, inspector, instruction, precompiles, frame_stack };
@@ -368,7 +400,12 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use drivebay_disk::{Fuel, Limits};
-    use revm::primitives::{TxKind, U256, address, hex};
+    use revm::{
+        ExecuteEvm, MainBuilder, MainContext,
+        database::InMemoryDB,
+        primitives::{TxKind, address, hex},
+        state::{AccountInfo, Bytecode},
+    };
 
     /// Runs code with that much gas, and says what is held after it, and after that was given back.
     fn held_after(code: &[u8], gas_limit: u64) -> (usize, usize) {
@@ -392,6 +429,55 @@ mod tests {
         let held = machine.held_bytes();
         machine.relax();
         (held, machine.held_bytes())
+    }
+
+    /// What code returns, and the gas it takes, here and by revm alone.
+    fn both(code: &[u8], gas_limit: u64) -> [(ExecutionResult, u64); 2] {
+        let home = address!("00000000000000000000000000000000000000aa");
+        let tx = TxEnv { gas_limit, kind: TxKind::Call(home), chain_id: None, ..TxEnv::default() };
+        let mut machine = Machine::new(SpecId::OSAKA, Precompiles::plain(SpecId::OSAKA));
+        machine.db().world.set_account(home, 1, U256::ZERO, code);
+        machine.ctx().cfg.disable_nonce_check = true;
+        machine.ctx().cfg.memory_limit = u64::MAX;
+        let limits = Limits {
+            fuel: Fuel(u64::MAX),
+            gas: None,
+            memory_bytes: u64::MAX,
+            output_bytes: u32::MAX,
+            depth: u32::MAX,
+        };
+        let around = Around { meter: Meter::new(gas_limit, 0, &limits), ..Around::default() };
+        let (ours, _) = machine.transact(Manner::Message, tx.clone(), around).unwrap();
+        let mut db = InMemoryDB::default();
+        let code = Bytecode::new_legacy(code.to_vec().into());
+        db.insert_account_info(home, AccountInfo::from_bytecode(code).with_nonce(1));
+        let mut alone = Context::mainnet().with_db(db).build_mainnet();
+        alone.ctx.cfg = machine.ctx().cfg.clone();
+        let theirs = alone.transact(tx).unwrap().result;
+        [ours, theirs].map(|result| (result.clone(), result.gas().total_gas_spent()))
+    }
+
+    #[test]
+    fn a_hash_is_revms_and_costs_what_it_costs_there() {
+        // The same entry twice, the second time from where memory is, for lengths about an entry's.
+        for (len, from) in [(64, 0), (64, 1), (63, 0), (65, 0), (64, 1000), (0, 7)] {
+            let push = |n: u16| [0x61, (n >> 8) as u8, n as u8];
+            let hash = [&push(len)[..], &push(from), &[0x20]].concat();
+            let store = [&push(from)[..], &[0x52]].concat();
+            // CALLER, to memory; the hash, which is stored over it; and the hash of that; returned.
+            let again = [&[0x33][..], &store, &hash, &hash, &[0x18], &store, &hash].concat();
+            let end = [0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3];
+            let code = [&again[..], &end].concat();
+            for gas in (21_000..21_400).chain([100_000]) {
+                let [ours, theirs] = both(&code, gas);
+                assert_eq!(ours, theirs, "{len} from {from} with {gas}");
+            }
+        }
+        // A length and an offset that are far too large, and a stack that is too short.
+        for code in ["60406000195f20", "6040600019600020", "5f196040905f20", "604020", "20"] {
+            let [ours, theirs] = both(&hex::decode(code).unwrap(), 100_000);
+            assert_eq!(ours, theirs, "{code}");
+        }
     }
 
     #[test]
