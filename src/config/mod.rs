@@ -6,7 +6,7 @@ mod layers;
 mod units;
 
 pub use layers::{ENV_PREFIX, Layers, Origin};
-pub use units::{Common, Cu, Gateway, KeyKind, Limits, Lists, LogKind, Mu, Su, Units};
+pub use units::{Common, Cu, Gateway, KeyKind, Limits, Lists, LogKind, Mu, Su, Switch, Units};
 
 use crate::cu::Engine;
 use serde::Deserialize;

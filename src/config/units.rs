@@ -93,6 +93,29 @@ pub struct Cu {
     pub workers: u16,
     /// Megabytes of memory for live processes; 0 for half of the machine's.
     pub memory_mb: u64,
+    /// Whether developers have private chains that fork EVM processes: `on`, `off`, or `auto`, which is on in
+    /// `drivebay up` and off in a unit alone.
+    pub eth_dev: Switch,
+}
+
+/// A choice that may be left to the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    /// As the command has it.
+    #[default]
+    Auto,
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+impl Switch {
+    /// The choice, given what the command would choose.
+    pub fn holds(self, auto: bool) -> bool {
+        self == Self::On || (self == Self::Auto && auto)
+    }
 }
 
 /// Choices of a scheduler unit.

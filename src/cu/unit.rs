@@ -232,7 +232,22 @@ impl Cu {
         self.desk().ask(move || job(&Scene::after(core, window)?)).await?
     }
 
-    /// The same with the state that a slot was evaluated on.
+    /// The state at `at`, for whoever looks at it more than once.
+    pub async fn scene(&self, process: &str, at: At) -> Result<Scene, CuError> {
+        let window = self.window(process, &at).await?;
+        let core = Arc::clone(&self.core);
+        self.desk().ask(move || Scene::after(core, window)).await?
+    }
+
+    /// Has a job run on a thread for reads.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, CuError> {
+        self.desk().ask(job).await
+    }
+
+    /// Has a job look at the state that a slot was evaluated on.
     pub async fn look_before<T: Send + 'static>(
         &self,
         process: &str,

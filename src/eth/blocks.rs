@@ -1,7 +1,9 @@
 //! Blocks, transactions and receipts.
 
 use super::{
+    block::Block,
     error::RpcError,
+    ground::Spot,
     index::Ran,
     logs::{numbered, shown},
     params::{Params, data, number, quantity},
@@ -81,20 +83,22 @@ async fn receipts(process: &Process, params: &Params) -> Result<Value, RpcError>
 
 /// `eth_getTransactionByHash`.
 async fn transaction(process: &Process, params: &Params) -> Result<Value, RpcError> {
-    let Some((runs, at)) = found(process, params).await? else { return Ok(Value::Null) };
-    match runs.get(at) {
-        Some(run) => whole(process, run).await,
-        None => Ok(Value::Null),
+    if let Some((runs, at)) = found(process, params).await? {
+        return match runs.get(at) {
+            Some(run) => whole(process, run).await,
+            None => Ok(Value::Null),
+        };
     }
+    let hash = params.hash(0)?;
+    let waits = process.chain().await.and_then(|chain| chain.waiting(hash));
+    Ok(waits.map_or(Value::Null, |asked| said(process, &asked, None)))
 }
 
 /// `debug_getRawTransaction`.
 async fn raw(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let Some((runs, at)) = found(process, params).await? else { return Ok(Value::Null) };
     let Some(run) = runs.get(at) else { return Ok(Value::Null) };
-    let entry = process.cu().entry(&process.id, run.slot).await?;
-    let asked = evm::transacted(&process.definition.process, &entry.message);
-    let signed = asked.signed.ok_or_else(|| {
+    let signed = process.asked(run).await?.signed.ok_or_else(|| {
         RpcError::server("this is a message of ao's, which is no signed Ethereum transaction")
     })?;
     Ok(data(signed.encoded_2718()))
@@ -106,8 +110,7 @@ pub(super) async fn found(
     params: &Params,
 ) -> Result<Option<(Vec<Ran>, usize)>, RpcError> {
     let hash = params.hash(0)?;
-    process.latest().await?;
-    let Some(slot) = process.eth.indices.transaction(process, hash).await? else { return Ok(None) };
+    let Some(slot) = process.transaction(hash).await? else { return Ok(None) };
     let runs = process.runs(slot.nonce, slot.nonce).await?;
     let at = runs.iter().position(|run| run.slot == slot);
     Ok(at.map(|at| (runs, at)))
@@ -135,8 +138,7 @@ async fn one_receipt(
     gas: u64,
     first_log: usize,
 ) -> Result<Value, RpcError> {
-    let entry = process.cu().entry(&process.id, run.slot).await?;
-    let asked = evm::transacted(&process.definition.process, &entry.message);
+    let asked = process.asked(run).await?;
     let logs = run.logs.iter().enumerate().map(|(at, log)| shown(run, log, first_log + at));
     let signed = asked.signed.as_ref();
     Ok(json!({
@@ -148,7 +150,7 @@ async fn one_receipt(
         "to": asked.to,
         "cumulativeGasUsed": quantity(gas),
         "gasUsed": quantity(run.gas),
-        "effectiveGasPrice": quantity(signed.map_or(0, |tx| tx.effective_gas_price(Some(0)))),
+        "effectiveGasPrice": quantity(signed.map_or(0, |tx| tx.effective_gas_price(Some(run.base_fee)))),
         "contractAddress": run.created.filter(|_| asked.to.is_none()),
         "logs": logs.collect::<Vec<_>>(),
         "logsBloom": run.bloom(),
@@ -159,8 +161,11 @@ async fn one_receipt(
 
 /// A transaction with everything that it says.
 async fn whole(process: &Process, run: &Ran) -> Result<Value, RpcError> {
-    let entry = process.cu().entry(&process.id, run.slot).await?;
-    let asked = evm::transacted(&process.definition.process, &entry.message);
+    Ok(said(process, &process.asked(run).await?, Some(run)))
+}
+
+/// What a transaction says; and where it is, unless it waits.
+fn said(process: &Process, asked: &evm::Transacted, run: Option<&Ran>) -> Value {
     let mut shown = match &asked.signed {
         Some(signed) => serde_json::to_value(signed).unwrap_or_default(),
         // A message is signed as ao signs, so there is no signature of Ethereum to be shown.
@@ -169,7 +174,7 @@ async fn whole(process: &Process, run: &Ran) -> Result<Value, RpcError> {
             "to": asked.to,
             "value": quantity(asked.value),
             "input": data(&asked.input),
-            "nonce": quantity(run.slot.nonce),
+            "nonce": run.map(|run| quantity(run.slot.nonce)),
             "gas": quantity(process.gas_limit()),
             "gasPrice": "0x0",
             "chainId": quantity(process.chain_id()),
@@ -179,21 +184,21 @@ async fn whole(process: &Process, run: &Ran) -> Result<Value, RpcError> {
         }),
     };
     let placed = json!({
-        "hash": run.hash,
+        "hash": run.map(|run| run.hash).or_else(|| Some(*asked.signed.as_ref()?.tx_hash())),
         "from": asked.from,
-        "blockHash": run.block_hash,
-        "blockNumber": quantity(run.slot.nonce),
-        "blockTimestamp": quantity(run.timestamp),
-        "transactionIndex": quantity(run.slot.tick),
+        "blockHash": run.map(|run| run.block_hash),
+        "blockNumber": run.map(|run| quantity(run.slot.nonce)),
+        "blockTimestamp": run.map(|run| quantity(run.timestamp)),
+        "transactionIndex": run.map(|run| quantity(run.slot.tick)),
     });
     if let (Some(shown), Value::Object(placed)) = (shown.as_object_mut(), placed) {
         shown.extend(placed);
         if let Some(signed) = &asked.signed {
-            let price = quantity(signed.effective_gas_price(Some(0)));
+            let price = quantity(signed.effective_gas_price(run.map(|run| run.base_fee)));
             shown.insert("gasPrice".to_owned(), price);
         }
     }
-    Ok(shown)
+    shown
 }
 
 pub(super) fn few(runs: &[Ran]) -> Result<(), RpcError> {
@@ -207,11 +212,12 @@ pub(super) fn few(runs: &[Ran]) -> Result<(), RpcError> {
 /// `eth_getBlockByNumber` and `eth_getBlockByHash`.
 async fn block(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let Some(block) = process.number(params.block(0)?).await? else { return Ok(Value::Null) };
-    let Some((mut shown, runs)) = headed(process, block).await? else { return Ok(Value::Null) };
+    let Some(block) = process.block(block).await? else { return Ok(Value::Null) };
+    let (mut shown, runs) = (headed(process, &block).await?, &block.runs);
     let mut transactions = Vec::new();
     if params.get(1).and_then(Value::as_bool) == Some(true) {
-        few(&runs)?;
-        for run in &runs {
+        few(runs)?;
+        for run in runs {
             transactions.push(whole(process, run).await?);
         }
     } else {
@@ -226,46 +232,43 @@ async fn block(process: &Process, params: &Params) -> Result<Value, RpcError> {
 
 /// The header of a block, as subscribers are told it.
 pub(super) async fn head(process: &Process, block: u64) -> Result<Option<Value>, RpcError> {
-    Ok(headed(process, block).await?.map(|(header, _)| header.into()))
+    let Some(block) = process.block(block).await? else { return Ok(None) };
+    Ok(Some(headed(process, &block).await?.into()))
 }
 
-/// The header of a block, and its evaluations.
-async fn headed(
-    process: &Process,
-    block: u64,
-) -> Result<Option<(Map<String, Value>, Vec<Ran>)>, RpcError> {
-    let mut runs = process.runs(block.saturating_sub(1), block).await?;
-    let parent = runs.iter().find(|run| run.slot.nonce < block).map(|run| run.block_hash);
-    runs.retain(|run| run.slot.nonce == block);
-    let Some(last) = runs.last() else { return Ok(None) };
-    let root = process.world(At::Slot(last.slot)).await?.root();
-    Ok(Some((header(process, &runs, parent.unwrap_or_default(), root), runs)))
+/// The header of a block.
+async fn headed(process: &Process, block: &Block) -> Result<Map<String, Value>, RpcError> {
+    let stand = process.chain().await.and_then(|chain| chain.stand(block.number));
+    let last = || block.runs.last().map(|run| At::Slot(run.slot));
+    let spot = stand.map(Spot::Private).or_else(|| last().map(Spot::Process));
+    let spot = spot.ok_or_else(|| RpcError::server("the block is gone"))?;
+    Ok(header(block, process.world_at(spot).await?.root()))
 }
 
-fn header(process: &Process, runs: &[Ran], parent: B256, root: B256) -> Map<String, Value> {
+fn header(block: &Block, root: B256) -> Map<String, Value> {
     let (mut bloom, mut gas) = (Bloom::default(), 0u64);
-    for run in runs {
+    for run in &block.runs {
         bloom |= run.bloom();
         gas = gas.saturating_add(run.gas);
     }
-    let all =
-        |part: fn(&Ran) -> B256| keccak256(runs.iter().map(part).collect::<Vec<_>>().concat());
-    let first = runs.first();
+    let all = |part: fn(&Ran) -> B256| {
+        keccak256(block.runs.iter().map(part).collect::<Vec<_>>().concat())
+    };
     let header = json!({
-        "number": first.map(|run| quantity(run.slot.nonce)),
-        "hash": first.map(|run| run.block_hash),
-        "parentHash": parent,
-        "timestamp": first.map(|run| quantity(run.timestamp)),
-        "mixHash": first.map(|run| run.seed),
+        "number": quantity(block.number),
+        "hash": block.hash,
+        "parentHash": block.parent,
+        "timestamp": quantity(block.timestamp),
+        "mixHash": block.random,
         "stateRoot": root,
         // Of hashes and receipts as this unit has them: there are no tries of them.
         "transactionsRoot": all(|run| run.hash),
         "receiptsRoot": all(|run| run.receipt),
         "logsBloom": bloom,
         "gasUsed": quantity(gas),
-        "gasLimit": quantity(process.gas_limit()),
-        "baseFeePerGas": "0x0",
-        "miner": evm::COINBASE,
+        "gasLimit": quantity(block.gas_limit),
+        "baseFeePerGas": quantity(block.base_fee),
+        "miner": block.coinbase,
     });
     let mut shown = bare();
     if let Value::Object(header) = header {
@@ -307,15 +310,17 @@ pub(super) async fn fee_history(process: &Process, params: &Params) -> Result<Va
     let newest = newest.ok_or_else(|| RpcError::server("there is no such block"))?;
     let oldest = (newest + 1).saturating_sub(count.min(FEES_MAX));
     let limit = process.gas_limit().max(1) as f64;
-    let mut ratios = Vec::new();
+    let (mut ratios, mut fees) = (Vec::new(), Vec::new());
     for block in oldest..=newest {
         let runs = process.runs(block, block).await?;
         ratios.push(runs.iter().map(|run| run.gas as f64).sum::<f64>() / limit);
+        fees.push(quantity(runs.first().map_or(0, |run| run.base_fee)));
     }
+    fees.push(quantity(0));
     let rewards = vec![vec!["0x0"; percentiles]; ratios.len()];
     let mut history = json!({
         "oldestBlock": quantity(oldest),
-        "baseFeePerGas": vec!["0x0"; ratios.len() + 1],
+        "baseFeePerGas": fees,
         "baseFeePerBlobGas": vec!["0x0"; ratios.len() + 1],
         "blobGasUsedRatio": vec![0; ratios.len()],
         "gasUsedRatio": ratios,

@@ -2,12 +2,13 @@
 
 use super::{
     error::RpcError,
+    ground::{Ground, Spot},
     params::{Params, data, quantity},
     process::Process,
 };
 use crate::{
     cu::{
-        At, CuError, DryMessage, DryRun, Scene,
+        At, CuError, DryMessage, DryRun,
         lab::{BlockOverrides, Lab, No, Overrides, Setting, Trial, Wish},
     },
     disk::{Tag, json::Value as Json},
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A call, and the state that it is for.
 pub(super) struct Wanted {
     wish: Wish,
-    at: At,
+    spot: Spot,
     overrides: Overrides,
     block: BlockOverrides,
 }
@@ -68,8 +69,8 @@ impl Wanted {
     pub(super) async fn read(process: &Process, params: &Params) -> Result<Self, RpcError> {
         let wish = parsed(params.get(0), "parameter 0 should be a call object")?;
         let wish = wish.ok_or_else(|| RpcError::invalid("parameter 0 should be a call object"))?;
-        let at = process.at(params.block(1)?).await?;
-        Ok(Self { wish, at, overrides: Overrides::default(), block: BlockOverrides::default() })
+        let spot = process.spot(params.block(1)?).await?;
+        Ok(Self { wish, spot, overrides: Overrides::default(), block: BlockOverrides::default() })
     }
 
     /// What state and block say instead.
@@ -90,12 +91,12 @@ impl Wanted {
         job: impl FnOnce(&Lab, &Trial) -> Result<T, No> + Send + 'static,
     ) -> Result<T, RpcError> {
         process.eth.face.admission.allow_dry_run(process.caller)?;
-        let Self { wish, at, overrides, block } = self;
-        let stand_in = StandIn::new(process, &wish)?;
+        let Self { wish, spot, overrides, block } = self;
+        let stand_in = StandIn::new(&process.id, &wish)?;
         let tried = within(|stop| {
-            process.cu().look(&process.id, at, move |scene| {
-                let setting = stand_in.setting(scene);
-                let lab = Lab::new(scene.module(), scene.image(), stop);
+            process.look(spot, move |ground| {
+                let (setting, block) = (stand_in.setting(ground), ground.block(block));
+                let lab = ground.lab(stop);
                 let ready = lab.and_then(|mut lab| lab.change(&overrides).map(|()| lab));
                 Ok(ready.and_then(|lab| job(&lab, &Trial { setting, wish, block })))
             })
@@ -142,15 +143,16 @@ pub(super) fn parsed<T: DeserializeOwned>(
 pub(super) struct StandIn(Fields);
 
 impl StandIn {
-    pub(super) fn new(process: &Process, wish: &Wish) -> Result<Self, RpcError> {
+    pub(super) fn new(process: &str, wish: &Wish) -> Result<Self, RpcError> {
         let from = wish.from.unwrap_or_default().to_string();
         let input = wish.input.input().map_or(&[][..], |input| input);
         fields(process, (&from, &tags(wish), input)).map(Self)
     }
 
-    /// It on a scene.
-    pub(super) fn setting(mut self, scene: &Scene) -> Setting {
-        place_dry(&mut self.0, scene.at().timestamp_ms, scene.at().block_height);
+    /// It on a state.
+    pub(super) fn setting(mut self, ground: &Ground) -> Setting {
+        let scene = ground.scene;
+        place_dry(&mut self.0, ground.timestamp_ms(), scene.at().block_height);
         let (call, host) = scene.dry(&DryMessage::new(&self.0));
         Setting { call, host, limits: *scene.limits() }
     }
@@ -167,16 +169,13 @@ fn tags(wish: &Wish) -> Vec<Tag> {
 }
 
 /// The message that a call counts as.
-fn fields(
-    process: &Process,
-    (from, tags, input): (&str, &[Tag], &[u8]),
-) -> Result<Fields, RpcError> {
+fn fields(process: &str, (from, tags, input): (&str, &[Tag], &[u8])) -> Result<Fields, RpcError> {
     let body = Json::object([
         ("Owner", Json::from(from)),
         ("Data", hex::encode_prefixed(input).into()),
         ("Tags", tags_value(tags)),
     ]);
-    let fields = dry_fields(body, &process.id);
+    let fields = dry_fields(body, process);
     fields.map_err(|refusal| RpcError::invalid(refusal.note.to_string()))
 }
 
@@ -188,7 +187,7 @@ pub(super) async fn would_take(
     bytes: &[u8],
 ) -> Result<(), RpcError> {
     process.eth.face.admission.allow_dry_run(process.caller)?;
-    let mut fields = fields(process, (from, tags, bytes))?;
+    let mut fields = fields(&process.id, (from, tags, bytes))?;
     let place = move |place: &crate::cu::Position| {
         place_dry(&mut fields, place.timestamp_ms, place.block_height);
         Ok(DryMessage::new(&fields))

@@ -38,6 +38,15 @@ struct Filter {
     seen: Slot,
 }
 
+impl Filters {
+    /// A private chain went back: what comes now is new to its filters.
+    pub(super) fn go_back(&self, key: &str, newest: Slot) {
+        let mut kept = lock(&self.0);
+        let own = kept.filters.values_mut().filter(|filter| filter.process == key);
+        own.for_each(|filter| filter.seen = filter.seen.min(newest));
+    }
+}
+
 /// The methods of filters, by name.
 pub(super) async fn answer(
     process: &Process,
@@ -62,7 +71,8 @@ async fn make(process: &Process, params: &Params) -> Result<Value, RpcError> {
     if let Some(logs) = &logs {
         Search::read(logs)?;
     }
-    let filter = Filter { process: process.id.clone(), logs, seen: process.latest_slot().await? };
+    let filter =
+        Filter { process: process.key().to_owned(), logs, seen: process.latest_slot().await? };
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| RpcError::new(-32603, error.to_string()))?;
     // A quantity has no zeros in front.
@@ -83,18 +93,18 @@ async fn make(process: &Process, params: &Params) -> Result<Value, RpcError> {
 async fn changes(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let (id, filter) = find(process, params)?;
     let latest = process.latest_slot().await?;
-    let (first, last) = (filter.seen.nonce, latest.nonce);
+    let seen = filter.seen;
+    let (first, last) = (seen.nonce, latest.nonce);
     if last.saturating_sub(first) >= BLOCKS_MAX {
         let text = "this filter is too far behind; make a new one, and search with eth_getLogs";
         return Err(RpcError::new(-32005, text));
     }
     let found = match &filter.logs {
-        Some(logs) => Search::read(logs)?.run(process, (first, last), Some(filter.seen)).await?,
+        Some(logs) => Search::read(logs)?.run(process, (first, last), Some(seen)).await?,
         None => {
             let mut hashes = Vec::new();
             for number in (first..=last).skip(1) {
-                let runs = process.runs(number, number).await?;
-                hashes.extend(runs.first().map(|run| json!(run.block_hash)));
+                hashes.extend(process.block(number).await?.map(|block| json!(block.hash)));
             }
             hashes
         }
@@ -123,7 +133,7 @@ fn remove(process: &Process, params: &Params) -> Value {
 fn find(process: &Process, params: &Params) -> Result<(String, Filter), RpcError> {
     let id = params.get(0).and_then(Value::as_str).unwrap_or_default();
     let kept = lock(&process.eth.filters.0);
-    let found = kept.filters.get(id).filter(|filter| filter.process == process.id);
+    let found = kept.filters.get(id).filter(|filter| filter.process == process.key());
     let found = found.map(|filter| (id.to_owned(), filter.clone()));
     found.ok_or_else(|| RpcError::server("filter not found"))
 }

@@ -29,6 +29,8 @@ pub(super) struct Ran {
     pub(super) block_hash: B256,
     pub(super) seed: B256,
     pub(super) timestamp: u64,
+    /// What its block asks for a unit of gas.
+    pub(super) base_fee: u64,
     pub(super) gas: u64,
     pub(super) succeeded: bool,
     pub(super) created: Option<Address>,
@@ -79,6 +81,7 @@ impl Ran {
             block_hash,
             seed,
             timestamp: stored.at.timestamp_ms / 1000,
+            base_fee: 0,
             gas: json.get("GasUsed").and_then(Value::as_u64).unwrap_or_default(),
             succeeded: said("status").and_then(Value::as_u64) == Some(1),
             created: said("contract").and_then(Value::as_str).and_then(|text| text.parse().ok()),

@@ -3,7 +3,7 @@
 use super::{
     error::RpcError,
     index::{Log, Ran},
-    params::{self, Block, Params, data, quantity},
+    params::{self, BlockName, Params, data, quantity},
     process::Process,
 };
 use crate::disk::Slot;
@@ -70,7 +70,7 @@ pub(super) fn shown(run: &Ran, log: &Log, index: usize) -> Value {
 /// First and last block; none if the first is behind the last.
 async fn range(process: &Process, object: &Map<String, Value>) -> Result<(u64, u64), RpcError> {
     let said = |key: &str| object.get(key).filter(|value| !value.is_null());
-    let block = |key: &str| said(key).map_or(Ok(Block::Latest), params::block);
+    let block = |key: &str| said(key).map_or(Ok(BlockName::Latest), params::block);
     let missing = || RpcError::server("there is no such block");
     if said("blockHash").is_some() {
         if said("fromBlock").or(said("toBlock")).is_some() {
@@ -82,9 +82,9 @@ async fn range(process: &Process, object: &Map<String, Value>) -> Result<(u64, u
     let (from, to) = (block("fromBlock")?, block("toBlock")?);
     let latest = process.latest().await?;
     let number = |block| match block {
-        Block::Number(number) => Ok(number),
-        Block::Latest => Ok(latest),
-        Block::Hash(_) => Err(RpcError::invalid("fromBlock and toBlock are numbers or tags")),
+        BlockName::Number(number) => Ok(number),
+        BlockName::Latest | BlockName::Pending => Ok(latest),
+        BlockName::Hash(_) => Err(RpcError::invalid("fromBlock and toBlock are numbers or tags")),
     };
     let (first, last) = (number(from)?, number(to)?);
     if last > latest {
@@ -92,7 +92,7 @@ async fn range(process: &Process, object: &Map<String, Value>) -> Result<(u64, u
         return Err(RpcError::invalid(text));
     }
     // Who asks from the next block on, to the latest, asks for what is not there yet.
-    if first > last && to != Block::Latest {
+    if first > last && matches!(to, BlockName::Number(_)) {
         return Err(RpcError::invalid("fromBlock stands behind toBlock"));
     }
     Ok((first, last))

@@ -1,10 +1,11 @@
 //! The methods, by name.
 
 use super::{
-    blocks, call,
+    accounts, blocks, call,
     error::RpcError,
     filters, logs,
     params::{self, Params},
+    private,
     process::Process,
     send, simulate, trace,
 };
@@ -79,7 +80,7 @@ impl From<Value> for Answer {
 }
 
 pub(super) fn register(module: &mut RpcModule<()>) -> Result<(), RegisterMethodError> {
-    for method in METHODS {
+    for method in METHODS.iter().chain(private::METHODS) {
         module.register_async_method(method, async move |params, _, extensions| {
             let process = process(&extensions)?;
             let params = read(&params)?;
@@ -115,9 +116,9 @@ async fn dispatch(process: &Process, method: &str, params: &Params) -> Result<An
         "eth_chainId" => Ok(params::quantity(process.chain_id())),
         "net_version" => Ok(process.chain_id().to_string().into()),
         "net_listening" => Ok(true.into()),
-        "web3_clientVersion" => Ok(concat!("drivebay/", env!("CARGO_PKG_VERSION")).into()),
+        "web3_clientVersion" => Ok(version(process).into()),
         "web3_sha3" => params.bytes(0).map(|bytes: Bytes| json!(keccak256(bytes))),
-        "eth_accounts" => Ok(json!([])),
+        "eth_accounts" => Ok(private::accounts(process)),
         "eth_syncing" => Ok(false.into()),
         // A message costs its sender no fee, and a block has no base fee and no blobs.
         "eth_baseFee" | "eth_blobBaseFee" | "eth_gasPrice" | "eth_maxPriorityFeePerGas" => {
@@ -132,8 +133,12 @@ async fn dispatch(process: &Process, method: &str, params: &Params) -> Result<An
         | "eth_getTransactionCount"
         | "eth_getCode"
         | "eth_getStorageAt"
-        | "eth_getProof" => process.account(method, params).await,
-        "eth_getStorageValues" => process.slots(params).await,
+        | "eth_getProof" => accounts::account(process, method, params).await,
+        "eth_getStorageValues" => accounts::slots(process, params).await,
+        _ if private::METHODS.contains(&method) => private::answer(process, method, params).await,
+        "eth_sendRawTransaction" if process.private.is_some() => {
+            private::answer(process, method, params).await
+        }
         "eth_sendRawTransaction" => send::send(process, params).await,
         "eth_simulateV1" => simulate::simulate(process, params).await,
         "eth_getLogs" => logs::logs(process, params).await,
@@ -141,4 +146,12 @@ async fn dispatch(process: &Process, method: &str, params: &Params) -> Result<An
         _ => blocks::answer(process, method, params).await,
     };
     value.map(Answer::Value)
+}
+
+/// What answers. Tools look for a chain that does as they wish by how its name begins.
+fn version(process: &Process) -> &'static str {
+    match process.private {
+        Some(_) => concat!("anvil-like/drivebay/", env!("CARGO_PKG_VERSION")),
+        None => concat!("drivebay/", env!("CARGO_PKG_VERSION")),
+    }
 }

@@ -5,14 +5,18 @@
 //! is sent travels as an ao message through messenger and scheduler, so the schedule is the only truth.
 //! `README.md` beside this file has the methods, and where a process differs from a chain.
 
+mod accounts;
+mod block;
 mod blocks;
 mod call;
 mod error;
 mod filters;
+mod ground;
 mod index;
 mod logs;
 mod methods;
 mod params;
+mod private;
 mod process;
 mod pulse;
 mod send;
@@ -26,6 +30,7 @@ pub use server::router;
 use crate::{cu::Face, item::Wallet, net::Transport};
 use filters::Filters;
 use index::Indices;
+use private::Chains;
 use pulse::Pulses;
 use std::sync::Arc;
 
@@ -38,6 +43,8 @@ pub struct Eth {
     indices: Indices,
     filters: Filters,
     pulses: Pulses,
+    /// Private chains of developers; `None` if there are none here.
+    private: Option<Chains>,
 }
 
 /// How transactions are sent.
@@ -54,6 +61,11 @@ impl Eth {
     /// For the processes of a compute unit.
     pub fn new(face: Arc<Face>, post: Option<Post>) -> Self {
         let (indices, filters) = (Indices::default(), Filters::default());
-        Self { face, post, indices, filters, pulses: Pulses::default() }
+        Self { face, post, indices, filters, pulses: Pulses::default(), private: None }
+    }
+
+    /// From now on, developers have private chains that fork its processes.
+    pub fn with_private_chains(self) -> Self {
+        Self { private: Some(Chains::default()), ..self }
     }
 }

@@ -13,9 +13,11 @@ pub(super) struct Params(Vec<Value>);
 
 /// A block, as a client names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Block {
-    /// `latest`, `pending`, `safe` and `finalized`: a slot that stands is final.
+pub(super) enum BlockName {
+    /// `latest`, `safe` and `finalized`: a slot that stands is final.
     Latest,
+    /// `pending`: the newest one, with what waits where something does.
+    Pending,
     Number(u64),
     Hash(B256),
 }
@@ -57,8 +59,8 @@ impl Params {
         found.ok_or_else(|| expected(at, "a number: 0x and hexadecimal digits"))
     }
 
-    pub(super) fn block(&self, at: usize) -> Result<Block, RpcError> {
-        self.get(at).map_or(Ok(Block::Latest), block)
+    pub(super) fn block(&self, at: usize) -> Result<BlockName, RpcError> {
+        self.get(at).map_or(Ok(BlockName::Latest), block)
     }
 
     /// Parses a text parameter; `what` says what it should be.
@@ -84,21 +86,24 @@ pub(super) fn number(value: &Value) -> Option<U256> {
 }
 
 /// A block: a tag, a number, or an object with one of them (EIP-1898).
-pub(super) fn block(value: &Value) -> Result<Block, RpcError> {
+pub(super) fn block(value: &Value) -> Result<BlockName, RpcError> {
     if let Some(object) = value.as_object() {
         return match (object.get("blockNumber"), object.get("blockHash")) {
             (Some(number), None) => block(number),
-            (None, Some(hash)) => hash_of(hash).map(Block::Hash).ok_or_else(not_a_block),
+            (None, Some(hash)) => hash_of(hash).map(BlockName::Hash).ok_or_else(not_a_block),
             _ => Err(not_a_block()),
         };
     }
     match value.as_str() {
-        Some("latest" | "pending" | "safe" | "finalized") => Ok(Block::Latest),
-        Some("earliest") => Ok(Block::Number(0)),
-        Some(text) if text.len() == 66 => hash_of(value).map(Block::Hash).ok_or_else(not_a_block),
+        Some("latest" | "safe" | "finalized") => Ok(BlockName::Latest),
+        Some("pending") => Ok(BlockName::Pending),
+        Some("earliest") => Ok(BlockName::Number(0)),
+        Some(text) if text.len() == 66 => {
+            hash_of(value).map(BlockName::Hash).ok_or_else(not_a_block)
+        }
         _ => {
             let number = number(value).and_then(|number| u64::try_from(number).ok());
-            number.map(Block::Number).ok_or_else(not_a_block)
+            number.map(BlockName::Number).ok_or_else(not_a_block)
         }
     }
 }

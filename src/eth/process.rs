@@ -1,24 +1,22 @@
-//! One process, as a chain.
+//! One process as a chain, or a private chain that forked it.
 
 use super::{
     Eth,
+    block::Block,
     error::RpcError,
+    ground::{Ground, Spot},
     index::{Ran, is_of_slot},
-    params::{self, Block, Params, data, quantity},
+    params::BlockName,
+    private::{Guard, Private},
 };
 use crate::{
-    cu::{At, Cu, Mark, ProcessDefinition, ResultsQuery, evm},
+    cu::{At, Cu, CuError, Mark, ProcessDefinition, ResultsQuery, evm},
     disk::Slot,
     http::{Caller, Failure},
 };
-use alloy_primitives::{Address, B256, U256};
-use serde_json::{Value, json};
+use alloy_primitives::{Address, B256};
 use std::sync::Arc;
 
-/// Most slots of one proof.
-const SLOTS_MAX: usize = 256;
-/// Most slots of one look at them.
-const VALUES_MAX: usize = 1024;
 /// Results that are read at once.
 const PAGE: usize = 64;
 /// Most evaluations, and bytes of their results, that are looked at for a range of blocks.
@@ -32,16 +30,28 @@ pub(super) struct Process {
     pub(super) definition: Arc<ProcessDefinition>,
     /// Who asks.
     pub(super) caller: Caller,
+    /// The private chain that is meant, where it is one. Up to where it forked, it is the process.
+    pub(super) private: Option<Arc<Private>>,
 }
 
 impl Process {
     pub(super) async fn new(eth: Arc<Eth>, id: String, caller: Caller) -> Result<Self, Failure> {
         let definition = eth.face.cu.process(&id).await?;
-        Ok(Self { eth, id, definition, caller })
+        Ok(Self { eth, id, definition, caller, private: None })
     }
 
     pub(super) fn cu(&self) -> &Cu {
         &self.eth.face.cu
+    }
+
+    /// What it is known by, among processes and private chains.
+    pub(super) fn key(&self) -> &str {
+        self.private.as_ref().map_or(&self.id, |private| &private.key)
+    }
+
+    /// The private chain, and nobody else has it meanwhile.
+    pub(super) async fn chain(&self) -> Option<Guard> {
+        Some(self.private.as_ref()?.lock().await)
     }
 
     pub(super) fn chain_id(&self) -> u64 {
@@ -59,35 +69,123 @@ impl Process {
 
     /// The newest evaluation, after evaluating all that is scheduled.
     pub(super) async fn latest_slot(&self) -> Result<Slot, RpcError> {
+        if let Some(chain) = self.chain().await {
+            return Ok(chain.newest());
+        }
         let last = self.cu().evaluate(&self.id, At::Latest).await?;
         Ok(last.receipt.slot)
     }
 
     /// The number of a block; `None` if there is no such block yet.
-    pub(super) async fn number(&self, block: Block) -> Result<Option<u64>, RpcError> {
+    pub(super) async fn number(&self, block: BlockName) -> Result<Option<u64>, RpcError> {
+        if let BlockName::Hash(hash) = block {
+            return self.number_of(hash).await;
+        }
         let latest = self.latest().await?;
         Ok(match block {
-            Block::Latest => Some(latest),
-            Block::Number(number) => (number <= latest).then_some(number),
-            Block::Hash(hash) => self.eth.indices.block(self, hash).await?,
+            BlockName::Number(number) => (number <= latest).then_some(number),
+            _ => Some(latest),
         })
     }
 
+    async fn number_of(&self, hash: B256) -> Result<Option<u64>, RpcError> {
+        let Some(chain) = self.chain().await else {
+            self.latest().await?;
+            return self.eth.indices.block(self, hash).await;
+        };
+        if let Some(number) = chain.number_of(hash) {
+            return Ok(Some(number));
+        }
+        let fork = chain.fork_point().number;
+        drop(chain);
+        let number = self.eth.indices.block(self, hash).await?;
+        Ok(number.filter(|number| *number < fork))
+    }
+
+    /// The slot of a transaction.
+    pub(super) async fn transaction(&self, hash: B256) -> Result<Option<Slot>, RpcError> {
+        let Some(chain) = self.chain().await else {
+            self.latest().await?;
+            return self.eth.indices.transaction(self, hash).await;
+        };
+        if let Some(slot) = chain.slot_of(hash) {
+            return Ok(Some(slot));
+        }
+        let forked = chain.fork_point().slot;
+        drop(chain);
+        let slot = self.eth.indices.transaction(self, hash).await?;
+        Ok(slot.filter(|slot| *slot <= forked))
+    }
+
+    /// The nonce that the next transaction of an account has, with those that wait to be in a block.
+    pub(super) async fn pending(&self, block: BlockName, address: Address) -> Option<u64> {
+        let chain = self.chain().await.filter(|_| block == BlockName::Pending)?;
+        Some(chain.next_nonce(address))
+    }
+
+    /// What was asked by an evaluation.
+    pub(super) async fn asked(&self, run: &Ran) -> Result<evm::Transacted, RpcError> {
+        if let Some(asked) = self.chain().await.and_then(|chain| chain.asked(run.slot)) {
+            return Ok(asked);
+        }
+        let entry = self.cu().entry(&self.id, run.slot).await?;
+        Ok(evm::transacted(&self.definition.process, &entry.message))
+    }
+
     /// Where the state of a block is asked for.
-    pub(super) async fn at(&self, block: Block) -> Result<At, RpcError> {
-        if block == Block::Latest {
-            return Ok(At::Latest);
+    pub(super) async fn spot(&self, block: BlockName) -> Result<Spot, RpcError> {
+        if let Some(private) = &self.private {
+            let number = self.number(block).await?;
+            let number = number.ok_or_else(|| RpcError::server("there is no such block"))?;
+            let stand = private.lock().await.stand(number);
+            return match stand {
+                Some(stand) => Ok(Spot::Private(stand)),
+                None => self.scheduled_at(number).await.map(Spot::Process),
+            };
+        }
+        if matches!(block, BlockName::Latest | BlockName::Pending) {
+            return Ok(Spot::Process(At::Latest));
         }
         let number = self.number(block).await?;
         let number = number.ok_or_else(|| RpcError::server("there is no such block"))?;
+        self.scheduled_at(number).await.map(Spot::Process)
+    }
+
+    /// Where the state after a block of the process itself is found.
+    pub(super) async fn scheduled_at(&self, number: u64) -> Result<At, RpcError> {
         // Ticks belong to the block of the message before them: its state is that after the last of them.
-        let runs = self.runs(number, number).await?;
+        let runs = self.scheduled(number, number).await?;
         let last = runs.last().map(|run| run.slot);
         Ok(At::Slot(last.unwrap_or(Slot { epoch: 0, nonce: number, tick: 0 })))
     }
 
     /// The evaluations of some blocks, in order.
     pub(super) async fn runs(&self, first: u64, last: u64) -> Result<Vec<Ran>, RpcError> {
+        let Some(chain) = self.chain().await else { return self.scheduled(first, last).await };
+        let (fork, own) = (chain.fork_point().number, chain.runs(first, last));
+        drop(chain);
+        let mut runs = match first < fork {
+            true => self.scheduled(first, last.min(fork - 1)).await?,
+            false => Vec::new(),
+        };
+        runs.extend(own);
+        Ok(runs)
+    }
+
+    /// A block; `None` if there is no such block yet.
+    pub(super) async fn block(&self, number: u64) -> Result<Option<Arc<Block>>, RpcError> {
+        if let Some(chain) = self.chain().await {
+            let fork = chain.fork_point().number;
+            if number >= fork {
+                return Ok(chain.block(number));
+            }
+        }
+        let runs = self.scheduled(number.saturating_sub(1), number).await?;
+        Ok(Block::of_process(self.gas_limit(), number, runs).map(Arc::new))
+    }
+
+    /// The evaluations of some slots of the process itself, in order.
+    pub(super) async fn scheduled(&self, first: u64, last: u64) -> Result<Vec<Ran>, RpcError> {
         let end = |nonce| Slot { epoch: 0, nonce, tick: u32::MAX };
         let mut after = first.checked_sub(1).map(end);
         let (mut runs, mut bytes) = (Vec::<Ran>::new(), 0);
@@ -115,91 +213,32 @@ impl Process {
         }
     }
 
-    /// The accounts of the state at `at`.
-    pub(super) async fn world(&self, at: At) -> Result<evm::World, RpcError> {
+    /// The accounts of the state after a block.
+    pub(super) async fn world(&self, block: BlockName) -> Result<evm::World, RpcError> {
+        let spot = self.spot(block).await?;
+        self.world_at(spot).await
+    }
+
+    pub(super) async fn world_at(&self, spot: Spot) -> Result<evm::World, RpcError> {
+        let at = match spot {
+            Spot::Private(stand) => return Ok(stand.state.world().clone()),
+            Spot::Process(at) => at,
+        };
         let image = self.cu().image_at(&self.id, at).await?.image;
         evm::world(&image).ok_or_else(|| {
             RpcError::server(format!("process {} is no EVM process: it has no accounts", self.id))
         })
     }
 
-    /// `eth_getStorageValues`.
-    pub(super) async fn slots(&self, params: &Params) -> Result<Value, RpcError> {
-        let wanted = wanted_slots(params)?;
-        let world = self.world(self.at(params.block(1)?).await?).await?;
-        let found = wanted.into_iter().map(|(address, slots)| {
-            let values =
-                slots.into_iter().map(|slot| data(B256::from(world.look_slot(address, slot))));
-            (format!("{address:?}"), values.collect())
-        });
-        Ok(Value::Object(found.collect()))
-    }
-
-    /// What a state says of an account.
-    pub(super) async fn account(&self, method: &str, params: &Params) -> Result<Value, RpcError> {
-        let address = params.address(0)?;
-        let has_slot = matches!(method, "eth_getStorageAt" | "eth_getProof");
-        let block = params.block(if has_slot { 2 } else { 1 })?;
-        let world = self.world(self.at(block).await?).await?;
-        if method == "eth_getProof" {
-            return proof(&world, params);
+    /// Has a job look at a state, on a thread for reads.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        spot: Spot,
+        job: impl FnOnce(&Ground) -> Result<T, CuError> + Send + 'static,
+    ) -> Result<T, CuError> {
+        match spot {
+            Spot::Process(at) => self.cu().look(&self.id, at, |scene| job(&scene.into())).await,
+            Spot::Private(stand) => self.cu().work(move || job(&stand.ground())).await?,
         }
-        if has_slot {
-            let value = world.look_slot(address, params.number(1)?);
-            return Ok(data(B256::from(value)));
-        }
-        let (nonce, balance, code) = world.look(address);
-        Ok(match method {
-            "eth_getBalance" => quantity(balance),
-            "eth_getTransactionCount" => quantity(nonce),
-            _ => data(code),
-        })
     }
-}
-
-/// Slots of accounts, as `eth_getStorageValues` names them.
-fn wanted_slots(params: &Params) -> Result<Vec<(Address, Vec<U256>)>, RpcError> {
-    let all = params.get(0).and_then(Value::as_object);
-    let all = all.filter(|all| !all.is_empty());
-    let all = all.ok_or_else(|| RpcError::invalid("parameter 0 should be slots by address"))?;
-    let mut count = 0;
-    let read = |(address, slots): (&String, &Value)| {
-        let slots: Vec<_> = slots.as_array()?.iter().map(params::number).collect::<Option<_>>()?;
-        count += slots.len();
-        let address = address.parse().ok().filter(|_| address.starts_with("0x"))?;
-        Some((address, slots))
-    };
-    let read: Option<Vec<_>> = all.iter().map(read).collect();
-    let read = read.filter(|_| count <= VALUES_MAX);
-    read.ok_or_else(|| {
-        RpcError::invalid(format!(
-            "parameter 0 should be an object of addresses, each with an array of slots, at most \
-             {VALUES_MAX} of them"
-        ))
-    })
-}
-
-/// `eth_getProof` (EIP-1186).
-fn proof(world: &evm::World, params: &Params) -> Result<Value, RpcError> {
-    let address = params.address(0)?;
-    let keys = params.get(1).and_then(Value::as_array);
-    let keys = keys.filter(|keys| keys.len() <= SLOTS_MAX).ok_or_else(|| {
-        RpcError::invalid(format!("parameter 1 should be an array of at most {SLOTS_MAX} slots"))
-    })?;
-    let slots: Option<Vec<_>> = keys.iter().map(params::number).collect();
-    let slots = slots.ok_or_else(|| RpcError::invalid("a slot is 0x and hexadecimal digits"))?;
-    let proof = evm::prove(world, address, &slots);
-    let nodes = |nodes: &[Vec<u8>]| nodes.iter().map(data).collect::<Vec<_>>();
-    let slots = proof.slots.iter().zip(keys).map(|((_, value, path), key)| {
-        json!({ "key": key, "value": quantity(value), "proof": nodes(path) })
-    });
-    Ok(json!({
-        "address": address,
-        "nonce": quantity(proof.nonce),
-        "balance": quantity(proof.balance),
-        "codeHash": proof.code_hash,
-        "storageHash": proof.storage_root,
-        "accountProof": nodes(&proof.nodes),
-        "storageProof": slots.collect::<Vec<_>>(),
-    }))
 }

@@ -28,7 +28,7 @@ impl Pulses {
         now: Slot,
     ) -> Option<watch::Receiver<Slot>> {
         let mut pulses = lock(&self.0);
-        if let Some(pulse) = pulses.get(&process.id).and_then(Weak::upgrade) {
+        if let Some(pulse) = pulses.get(process.key()).and_then(Weak::upgrade) {
             return Some(pulse.subscribe());
         }
         pulses.retain(|_, pulse| pulse.strong_count() > 0);
@@ -37,7 +37,7 @@ impl Pulses {
         }
         let (pulse, receiver) = watch::channel(now);
         let pulse = Arc::new(pulse);
-        pulses.insert(process.id.clone(), Arc::downgrade(&pulse));
+        pulses.insert(process.key().to_owned(), Arc::downgrade(&pulse));
         tokio::spawn(beat(Arc::clone(process), pulse));
         Some(receiver)
     }
@@ -49,9 +49,8 @@ async fn beat(process: Arc<Process>, pulse: Arc<watch::Sender<Slot>>) {
         let pause = match process.latest_slot().await {
             Ok(latest) => {
                 pulse.send_if_modified(|known| {
-                    let is_new = latest > *known;
-                    *known = latest.max(*known);
-                    is_new
+                    // Only a private chain goes back.
+                    std::mem::replace(known, latest) != latest
                 });
                 BEAT
             }

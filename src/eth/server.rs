@@ -1,7 +1,7 @@
 //! The server: jsonrpsee's, behind our router. It reads requests and batches, writes answers, upgrades
 //! connections and keeps subscriptions; which process is meant comes with the path.
 
-use super::{Eth, methods, process::Process, subscribe};
+use super::{Eth, methods, private, process::Process, subscribe};
 use crate::http::{Caller, Failure};
 use alloy_primitives::hex;
 use axum::{
@@ -78,27 +78,63 @@ pub fn router(eth: Arc<Eth>) -> Result<Router, RegisterMethodError> {
     let builder = jsonrpsee::server::ServerBuilder::with_config(config).to_service_builder();
     let (stop, running) = stop_channel();
     let server = Server { eth, builder, methods: module.into(), stop, _running: running };
-    Ok(Router::new().route("/eth/{process}", any(serve)).with_state(Arc::new(server)))
+    let routes = Router::new()
+        .route("/eth/{process}", any(serve))
+        .route("/eth/{process}/dev", any(serve_private))
+        .route("/eth/{process}/dev/{name}", any(serve_private_named));
+    Ok(routes.with_state(Arc::new(server)))
 }
+
+type Parts<T> = Result<Path<T>, PathRejection>;
 
 async fn serve(
     State(server): State<Arc<Server>>,
     caller: Caller,
-    path: Result<Path<String>, PathRejection>,
-    mut request: Request,
+    path: Parts<String>,
+    request: Request,
 ) -> Result<Response, Failure> {
-    let Path(id) = path?;
-    let eth = &server.eth;
-    eth.face.admission.admit(&eth.face.cu, &id).await?;
-    let process = Process::new(Arc::clone(eth), id, caller).await?;
-    request.extensions_mut().insert(Arc::new(process));
-    if request.method() == Method::POST {
-        // What comes here is JSON, whatever a client's library calls it.
-        let json = HeaderValue::from_static("application/json");
-        request.headers_mut().insert(CONTENT_TYPE, json);
+    let process = server.process(path?.0, caller).await?;
+    server.answer(process, request).await
+}
+
+async fn serve_private(
+    server: State<Arc<Server>>,
+    caller: Caller,
+    path: Parts<String>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let named = path.map(|Path(id)| Path((id, String::new())));
+    serve_private_named(server, caller, named, request).await
+}
+
+async fn serve_private_named(
+    State(server): State<Arc<Server>>,
+    caller: Caller,
+    path: Parts<(String, String)>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let Path((id, name)) = path?;
+    let process = server.process(id, caller).await?;
+    server.answer(private::chain_of(process, &name).await?, request).await
+}
+
+impl Server {
+    async fn process(&self, id: String, caller: Caller) -> Result<Process, Failure> {
+        let eth = &self.eth;
+        eth.face.admission.admit(&eth.face.cu, &id).await?;
+        Process::new(Arc::clone(eth), id, caller).await
     }
-    let mut service = server.builder.clone().build(server.methods.clone(), server.stop.clone());
-    let answer = service.call(request).await;
-    let answer = answer.map_err(|error| Failure::internal(&error.to_string()))?;
-    Ok(answer.map(Body::new))
+
+    async fn answer(&self, process: Process, mut request: Request) -> Result<Response, Failure> {
+        request.extensions_mut().insert(Arc::new(process));
+        if request.method() == Method::POST {
+            // What comes here is JSON, whatever a client's library calls it.
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+        }
+        let mut service = self.builder.clone().build(self.methods.clone(), self.stop.clone());
+        let answer = service.call(request).await;
+        let answer = answer.map_err(|error| Failure::internal(&error.to_string()))?;
+        Ok(answer.map(Body::new))
+    }
 }

@@ -4,7 +4,7 @@ use super::{
     blocks::bare,
     call::{StandIn, parsed, within},
     error::RpcError,
-    params::{Params, data, quantity},
+    params::{BlockName, Params, data, quantity},
     process::Process,
 };
 use crate::cu::{
@@ -83,16 +83,16 @@ pub(super) async fn simulate(process: &Process, params: &Params) -> Result<Value
     process.eth.face.admission.allow_dry_run(process.caller)?;
     let number = process.number(params.block(1)?).await?;
     let number = number.ok_or_else(|| RpcError::server("there is no such block"))?;
-    let runs = process.runs(number, number).await?;
-    let last = runs.last().ok_or_else(|| RpcError::server("there is no such block"))?;
-    let (hash, time, gas_limit) = (last.block_hash, last.timestamp, process.gas_limit());
+    let last = process.block(number).await?;
+    let last = last.ok_or_else(|| RpcError::server("there is no such block"))?;
+    let (hash, time, gas_limit) = (last.hash, last.timestamp, last.gas_limit);
     let mut chain = Chain { number, time, hash, gas_limit };
-    let at = process.at(super::params::Block::Number(number)).await?;
-    let stand_in = StandIn::new(process, &first)?;
+    let spot = process.spot(BlockName::Number(number)).await?;
+    let stand_in = StandIn::new(&process.id, &first)?;
     let tried = within(|stop| {
-        process.cu().look(&process.id, at, move |scene| {
-            let setting = stand_in.setting(scene);
-            let lab = match Lab::new(scene.module(), scene.image(), stop) {
+        process.look(spot, move |ground| {
+            let setting = stand_in.setting(ground);
+            let lab = match ground.lab(stop) {
                 Ok(lab) => lab,
                 Err(no) => return Ok(Err(no.into())),
             };

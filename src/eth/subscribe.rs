@@ -68,6 +68,7 @@ async fn tell(process: &Arc<Process>, topic: &Topic, sink: &SubscriptionSink, mu
     let Some(mut pulse) = process.eth.pulses.listen(process, seen) else { return };
     loop {
         let newest = *pulse.borrow_and_update();
+        seen = seen.min(newest);
         if newest > seen {
             if newest.nonce.saturating_sub(seen.nonce) > BEHIND_MAX {
                 seen = newest;

@@ -65,9 +65,15 @@ async fn replay(process: &Process, run: &Ran, options: TraceOptions) -> Result<S
         return Err(RpcError::server(text));
     }
     process.eth.face.admission.allow_dry_run(process.caller)?;
+    let again = process.chain().await.and_then(|chain| chain.again(run.slot));
     let index = usize::try_from(run.slot.tick).ok();
     let place = Place { block: Some(run.block_hash), index, hash: Some(run.hash) };
     let order = Order::new(options, place).map_err(RpcError::invalid)?;
+    if let Some(again) = again {
+        let id = process.id.clone();
+        let trace = within(|stop| process.cu().work(move || again.trace(&id, &order, stop)));
+        return trace.await?;
+    }
     let entry = process.cu().entry(&process.id, run.slot).await?;
     let trace = within(|stop| {
         process.cu().look_before(&process.id, run.slot, move |scene| {

@@ -51,13 +51,20 @@ fn schedule(script: &Script, id: &str, data: &str, tags: Vec<Tag>) {
 }
 
 pub(crate) struct Stage {
-    script: Script,
+    pub(crate) script: Script,
     pub(crate) router: Router,
     key: SigningKey,
+    /// Whom its requests go to.
+    pub(crate) path: String,
 }
 
 /// A process with its spawn and one message on the counter.
 pub(crate) fn stage() -> Stage {
+    staged(|eth| eth)
+}
+
+/// The same, with what serves it changed.
+pub(crate) fn staged(change: impl FnOnce(Eth) -> Eth) -> Stage {
     let script = Script::new();
     let code = hex::decode(COUNTER).unwrap();
     let kind = vec![Tag::new("Code-Kind", "runtime")];
@@ -73,20 +80,26 @@ pub(crate) fn stage() -> Stage {
     let face = Face { cu, address, clock, admission: Admission::default(), publisher: None };
     let transport = Arc::new(Direct(script.clone()));
     let post = Post { wallet, url: "http://mu".to_owned(), transport };
-    let router = router(Arc::new(Eth::new(Arc::new(face), Some(post)))).unwrap();
-    Stage { script, router, key: SigningKey::from_bytes(&[9; 32].into()).unwrap() }
+    let router = router(Arc::new(change(Eth::new(Arc::new(face), Some(post))))).unwrap();
+    let (key, path) = (SigningKey::from_bytes(&[9; 32].into()).unwrap(), format!("/eth/{PID}"));
+    Stage { script, router, key, path }
 }
 
 impl Stage {
+    /// The same unit, asked at another path of the process.
+    pub(crate) fn at(&self, path: &str) -> Self {
+        let (script, router) = (self.script.clone(), self.router.clone());
+        Self { script, router, key: self.key.clone(), path: format!("/eth/{PID}{path}") }
+    }
+
     async fn post(&self, body: String) -> Value {
-        let uri = format!("/eth/{PID}");
-        let request = Request::post(uri).body(Body::from(body)).unwrap();
+        let request = Request::post(&self.path).body(Body::from(body)).unwrap();
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let bytes = to_bytes(answer.into_body(), 1 << 24).await.unwrap();
         serde_json::from_slice(&bytes).unwrap()
     }
 
-    async fn answer(&self, method: &str, params: Value) -> Value {
+    pub(crate) async fn answer(&self, method: &str, params: Value) -> Value {
         let body = json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params });
         let answer = self.post(body.to_string()).await;
         assert_eq!(answer["id"], 7, "{answer}");
@@ -98,13 +111,13 @@ impl Stage {
         answer.get("result").unwrap_or_else(|| panic!("{method}: {answer}")).clone()
     }
 
-    async fn error(&self, method: &str, params: Value) -> (i64, String) {
+    pub(crate) async fn error(&self, method: &str, params: Value) -> (i64, String) {
         let answer = self.answer(method, params).await;
         let code = answer["error"]["code"].as_i64().unwrap_or_else(|| panic!("{method}: {answer}"));
         (code, answer["error"]["message"].as_str().unwrap().to_owned())
     }
 
-    fn from(&self) -> Address {
+    pub(crate) fn from(&self) -> Address {
         Address::from_public_key(self.key.verifying_key())
     }
 

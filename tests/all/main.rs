@@ -11,6 +11,7 @@ mod crash;
 mod cu;
 mod cu_store;
 mod eth;
+mod eth_private;
 mod eth_shapes;
 mod eth_socket;
 mod evm;

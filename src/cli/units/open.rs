@@ -33,6 +33,7 @@ const LOCATION_TTL_MS: &str = "3600000";
 struct Opening {
     app: Rc<App>,
     transport: Arc<dyn Transport>,
+    which: Which,
     /// URLs of gateways: the one of this program, or those of the config.
     gateways: Vec<String>,
 }
@@ -57,6 +58,7 @@ pub(super) async fn all(
         gateways: about.gateway.clone().map_or_else(|| units.gateway.urls.clone(), |url| vec![url]),
         transport: Arc::new(Http::new(PATIENCE)?),
         app: Rc::clone(&app),
+        which,
     };
     let mut running = Running::new(Rc::clone(&app), about)?;
     let gateway = match doors.gateway {
@@ -240,7 +242,11 @@ impl Opening {
             url,
             transport: Arc::clone(&self.transport),
         });
-        let eth = Arc::new(Eth::new(Arc::clone(&face), post));
+        let mut eth = Eth::new(Arc::clone(&face), post);
+        if chosen.eth_dev.holds(self.which == Which::ALL) {
+            eth = eth.with_private_chains();
+        }
+        let eth = Arc::new(eth);
         let mut router = cu::router(Arc::clone(&face)).merge(eth::router(eth)?);
         if let Some(source) = beside {
             let folder = self.folder("cu").join("checkpoints");

@@ -19,7 +19,7 @@ use revm::{
         EthFrame, EvmTr, FrameInitOrResult, FrameResult, Handler, ItemOrResult,
         evm::{ContextDbError, FrameInitResult},
         instructions::{EthInstructions, InstructionProvider},
-        pre_execution::calculate_caller_fee,
+        pre_execution::{calculate_caller_fee, validate_account_nonce_and_code},
     },
     inspector::{InspectorEvmTr, InspectorHandler, handler::frame_end, inspect_instructions},
     interpreter::{
@@ -335,6 +335,8 @@ pub(crate) enum Manner {
     Ethereum,
     /// A message: its sender signed for it elsewhere, and may be a contract here (EIP-3607 says nothing).
     Message,
+    /// A transaction that its sender did not sign, which only a lab runs: the sender may be a contract.
+    Borrowed,
     /// A message that makes a contract at a given address.
     Birth(Address),
 }
@@ -358,6 +360,9 @@ impl Handler for Rulebook {
         }
         let (block, tx, cfg, journal, _, _) = machine.ctx().all_mut();
         let mut caller = journal.load_account_with_code_mut(tx.caller)?.data;
+        if self.0 == Manner::Borrowed {
+            validate_account_nonce_and_code(&caller.account().info, tx.nonce, true, false)?;
+        }
         let balance = calculate_caller_fee(*caller.balance(), tx, block, cfg)?;
         caller.set_balance(balance);
         if tx.kind.is_call() {

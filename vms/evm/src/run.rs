@@ -321,7 +321,7 @@ impl<'a> Run<'a> {
     }
 
     /// What leaves the process by `withdraw`: it is the outbox's now, and is nobody's afterwards.
-    fn withdrawn(&self, result: &ExecutionResult) -> Result<U256, Box<Part>> {
+    pub(crate) fn withdrawn(&self, result: &ExecutionResult) -> Result<U256, Box<Part>> {
         let ExecutionResult::Success { logs, .. } = result else { return Ok(U256::ZERO) };
         let amounts = logs.iter().filter_map(Sent::of).filter_map(|sent| match sent {
             Sent::Withdraw { amount, .. } => Some(amount),
@@ -336,7 +336,7 @@ impl<'a> Run<'a> {
         Ok(total)
     }
 
-    fn burn(&mut self, amount: U256) {
+    pub(crate) fn burn(&mut self, amount: U256) {
         if amount.is_zero() {
             return;
         }
@@ -430,6 +430,7 @@ impl<'a> Run<'a> {
             }
             Invalid::CreateInitCodeSizeLimit => "init code too large".into(),
             Invalid::PriorityFeeGreaterThanMaxFee => "priority fee above the fee cap".into(),
+            Invalid::GasPriceLessThanBasefee => "max fee per gas less than block base fee".into(),
             Invalid::RejectCallerWithCode => "the sender is a contract".into(),
             _ => "the transaction is not valid under the format's fork".into(),
         };

@@ -6,7 +6,7 @@ use alloy_consensus::{
 use alloy_eips::eip2718::Decodable2718;
 use revm::{
     context::{TxEnv, either::Either},
-    primitives::B256,
+    primitives::{Address, B256},
 };
 
 /// Longest transaction, in bytes.
@@ -43,7 +43,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Signed, String> {
     let tx = envelope(bytes)?;
     let caller =
         tx.recover_signer().map_err(|_| "the signature of the transaction is not valid")?;
-    let env = TxEnv {
+    Ok(Signed { tx: env(&tx, caller), hash: *tx.tx_hash() })
+}
+
+/// A transaction as revm takes it.
+pub(crate) fn env(tx: &Envelope, caller: Address) -> TxEnv {
+    TxEnv {
         tx_type: tx.ty(),
         caller,
         gas_limit: tx.gas_limit(),
@@ -64,6 +69,5 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Signed, String> {
             .cloned()
             .map(Either::Left)
             .collect(),
-    };
-    Ok(Signed { tx: env, hash: *tx.tx_hash() })
+    }
 }

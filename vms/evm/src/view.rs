@@ -16,7 +16,11 @@ use drivebay_disk::{Image, Message, Process, Tag};
 use revm::primitives::{Address, B256, Bytes, U256};
 
 pub use crate::{
-    formats::COINBASE, message::chain_id, signed::Envelope, state::block_hash, world::World,
+    formats::{COINBASE, OUTBOX},
+    message::chain_id,
+    signed::Envelope,
+    state::block_hash,
+    world::World,
 };
 
 /// A message as the transaction that it asks for.

@@ -90,6 +90,11 @@ impl World {
         (account.nonce, account.balance, code)
     }
 
+    /// The nonce of an address.
+    pub fn nonce(&self, address: Address) -> u64 {
+        self.account(&Hashed.address(address)).unwrap_or_default().nonce
+    }
+
     /// A slot of an address's storage, for whoever looks at a state from outside.
     pub fn look_slot(&self, address: Address, slot: U256) -> U256 {
         self.slot(&Hashed.address(address), &Hashed.slot(slot))

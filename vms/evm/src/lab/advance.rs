@@ -1,7 +1,8 @@
 //! Calls one after the other, each on the state that the one before it left.
 
-use super::{Lab, No, Trial, why};
+use super::{Lab, No, Surroundings, Trial, why};
 use crate::{
+    message::Plan,
     reply,
     run::{Part, Spent, on_machine},
     world::{Empty, World},
@@ -9,7 +10,7 @@ use crate::{
 use drivebay_disk::FaultCode;
 use revm::{
     context::result::ExecutionResult,
-    primitives::{Bytes, Log},
+    primitives::{Address, Bytes, Log},
 };
 
 /// What a call came to that others follow.
@@ -19,6 +20,8 @@ pub struct Step {
     pub returned: Bytes,
     /// What it logged.
     pub logs: Vec<Log>,
+    /// Where the contract stands that it made.
+    pub created: Option<Address>,
     /// The gas that it used, before refunds and after.
     pub gas: (u64, u64),
     /// Why it failed, and whether it reverted.
@@ -31,23 +34,32 @@ impl Lab {
     pub fn advance(&mut self, trial: &Trial, gas: u64) -> Result<Step, No> {
         let mut plan = self.plan(trial, trial.wish.gas.unwrap_or(u64::MAX).min(gas))?;
         let limit = plan.tx.gas_limit;
+        self.commit(&trial.around(), &mut plan).or_else(|part| ended(*part, limit))
+    }
+
+    /// Runs a transaction, and stays in the state that it leaves, with what it withdraws gone, as a message
+    /// of the process would. One that could not run leaves nothing.
+    pub(super) fn commit(
+        &mut self,
+        around: &Surroundings,
+        plan: &mut Plan,
+    ) -> Result<Step, Box<Part>> {
         let (done, state) = on_machine(self.disk.spec, |machine| {
-            let ran = self.run(machine, trial).transact(&mut plan, &mut Spent::default());
-            let done = ran.map(|(result, changes)| {
-                machine.db().commit(changes, Empty::Gone);
-                result
+            let mut run = self.run(machine, around);
+            let done = run.transact(plan, &mut Spent::default()).and_then(|(result, changes)| {
+                let withdrawn = run.withdrawn(&result)?;
+                run.machine.db().commit(changes, Empty::Gone);
+                run.burn(withdrawn);
+                Ok(result)
             });
             let state = machine.db().unload();
             self.clear(machine);
             (done, state)
         });
-        match done {
-            Ok(result) => {
-                self.state = state;
-                Ok(self.step(result))
-            }
-            Err(part) => ended(*part, limit),
-        }
+        done.map(|result| {
+            self.state = state;
+            self.step(result)
+        })
     }
 
     /// The accounts, as they are now.
@@ -60,12 +72,14 @@ impl Lab {
         let failed = |returned, why, reverted| Step {
             returned,
             logs: Vec::new(),
+            created: None,
             gas,
             failure: Some((why, reverted)),
         };
         match result {
             ExecutionResult::Success { output, logs, .. } => {
-                Step { returned: output.into_data(), logs, gas, failure: None }
+                let created = output.address().copied();
+                Step { returned: output.into_data(), logs, created, gas, failure: None }
             }
             ExecutionResult::Revert { output, .. } => {
                 let why = self.reverted(&output);
@@ -84,6 +98,7 @@ fn ended(part: Part, limit: u64) -> Result<Step, No> {
         Part::Over(Some(fault), _) if fault.code == FaultCode::OutOfFuel => Ok(Step {
             returned: Bytes::new(),
             logs: Vec::new(),
+            created: None,
             gas: (limit, limit),
             failure: Some(("out of gas".into(), false)),
         }),

@@ -5,16 +5,20 @@
 
 mod advance;
 mod estimate;
+mod kept;
 mod overrides;
 mod trace;
+mod transact;
 
 pub use advance::Step;
 pub use alloy_rpc_types_eth::{
     AccessList, BlockOverrides, TransactionRequest as Wish, state::StateOverride as Overrides,
 };
 pub use alloy_rpc_types_trace::geth::GethDebugTracingOptions as TraceOptions;
+pub use kept::Kept;
 pub(crate) use trace::Traced;
 pub use trace::{Order, Place};
+pub use transact::{Signed, Unsigned, unsigned};
 
 use crate::{
     EvmReader,
@@ -66,6 +70,22 @@ pub struct Trial {
     pub block: BlockOverrides,
 }
 
+/// What a transaction finds around it.
+struct Surroundings<'a> {
+    setting: &'a Setting,
+    block: &'a BlockOverrides,
+    /// It does not pay the base fee.
+    is_free: bool,
+}
+
+impl Trial {
+    fn around(&self) -> Surroundings<'_> {
+        // Who names no price does not pay the base fee either, as other nodes have it.
+        let is_free = self.wish.gas_price.or(self.wish.max_fee_per_gas).is_none();
+        Surroundings { setting: &self.setting, block: &self.block, is_free }
+    }
+}
+
 /// Why a call came to nothing.
 #[derive(Clone, Debug)]
 pub enum No {
@@ -109,13 +129,21 @@ impl Tried {
 impl Lab {
     /// For a process of `module`, on the state of an image that this unit made. Calls end when `stop` is set.
     pub fn new(module: &Module, image: &Image, stop: Arc<AtomicBool>) -> Result<Self, No> {
+        Self::on(module, Kept::of(image)?, stop)
+    }
+
+    /// The same on a state that was kept.
+    pub fn on(module: &Module, kept: Kept, stop: Arc<AtomicBool>) -> Result<Self, No> {
         let disk = EvmReader::default().disk(module, stop).map_err(|error| match error {
             ReadError::Refused(refusal) => No::Invalid(refusal.note.to_string()),
             ReadError::Host(error) => No::Host(error),
         })?;
-        let state = State::of_ours(image);
-        let state = state.ok_or_else(|| No::Invalid("this is no EVM process".into()))?;
-        Ok(Self { disk, state })
+        Ok(Self { disk, state: kept.0 })
+    }
+
+    /// The state, as it is now.
+    pub fn kept(&self) -> Kept {
+        Kept(self.state.clone())
     }
 
     /// Tries a call.
@@ -146,10 +174,14 @@ impl Lab {
     pub fn trace(&self, trial: &Trial, order: &Order) -> Result<String, No> {
         let gas = trial.wish.gas.unwrap_or(u64::MAX);
         let mut plan = self.plan(trial, gas)?;
+        self.traced(&trial.around(), &mut plan, order)
+    }
+
+    fn traced(&self, around: &Surroundings, plan: &mut Plan, order: &Order) -> Result<String, No> {
         on_machine(self.disk.spec, |machine| {
-            let mut run = self.run(machine, trial);
+            let mut run = self.run(machine, around);
             run.order = Some(order);
-            let ran = run.transact(&mut plan, &mut Spent::default());
+            let ran = run.transact(plan, &mut Spent::default());
             let trace = run.trace.take();
             self.clear(machine);
             ran.map_err(|part| why(*part))?;
@@ -183,7 +215,7 @@ impl Lab {
         let mut plan = self.plan(trial, gas)?;
         on_machine(self.disk.spec, |machine| {
             machine.watch(by);
-            let ran = self.run(machine, trial).transact(&mut plan, &mut Spent::default());
+            let ran = self.run(machine, &trial.around()).transact(&mut plan, &mut Spent::default());
             let watcher = machine.watch(Watcher::Nobody);
             self.clear(machine);
             let (result, _) = ran.map_err(|part| why(*part))?;
@@ -196,17 +228,15 @@ impl Lab {
         })
     }
 
-    fn run<'a>(&'a self, machine: &'a mut Machine, trial: &'a Trial) -> Run<'a> {
-        let Setting { call, host, limits } = &trial.setting;
+    fn run<'a>(&'a self, machine: &'a mut Machine, around: &Surroundings<'a>) -> Run<'a> {
+        let Setting { call, host, limits } = around.setting;
         machine.db().load(self.state.clone());
         let (call, host, disk) = (call.clone(), host.clone(), &self.disk);
         let mut run = Run::new(disk, machine, (call, limits, host));
         run.set_world();
         let ctx = run.machine.ctx();
-        // Who names no price does not pay the base fee either, as other nodes have it.
-        let wish = &trial.wish;
-        ctx.cfg.disable_base_fee = wish.gas_price.or(wish.max_fee_per_gas).is_none();
-        overrides::block(&mut ctx.block, &trial.block);
+        ctx.cfg.disable_base_fee = around.is_free;
+        overrides::block(&mut ctx.block, around.block);
         run
     }
 
