@@ -237,16 +237,8 @@ impl Opening {
             publisher,
         });
         // A messenger follows up on what a transaction sends; a scheduler alone only gives it its place.
-        let post = running.about.mu.clone().or(su).map(|url| Post {
-            wallet,
-            url,
-            transport: Arc::clone(&self.transport),
-        });
-        let mut eth = Eth::new(Arc::clone(&face), post);
-        if chosen.eth_dev.holds(self.which == Which::ALL) {
-            eth = eth.with_private_chains();
-        }
-        let eth = Arc::new(eth);
+        let post = running.about.mu.clone().or(su);
+        let eth = self.eth(Arc::clone(&face), post.map(|url| (wallet, url)));
         let mut router = cu::router(Arc::clone(&face)).merge(eth::router(eth)?);
         if let Some(source) = beside {
             let folder = self.folder("cu").join("checkpoints");
@@ -257,6 +249,14 @@ impl Opening {
         running.cu = Some(cu);
         running.face = Some(face);
         Ok(())
+    }
+
+    /// What serves Ethereum's tools, and sends to `post`.
+    fn eth(&self, face: Arc<Face>, post: Option<(Wallet, String)>) -> Arc<Eth> {
+        let transport = Arc::clone(&self.transport);
+        let eth = Eth::new(face, post.map(|(wallet, url)| Post { wallet, url, transport }));
+        let has_private = self.app.config.units.cu.eth_dev.holds(self.which == Which::ALL);
+        Arc::new(if has_private { eth.with_private_chains() } else { eth })
     }
 
     async fn mu(&self, running: &mut Running, door: Door) -> anyhow::Result<()> {

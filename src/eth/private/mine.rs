@@ -88,19 +88,25 @@ impl Chain {
             }
         }
         if wish.gas.is_none() {
-            wish.gas = Some(self.estimate(&wish, means)?);
+            // One that fails is sent all the same: its receipt says so, and its trace says why.
+            let enough = match self.estimate(&wish, means)? {
+                Ok(gas) => gas,
+                Err(No::Host(error)) => return Err(No::Host(error).into()),
+                Err(_) => self.rules.gas_limit,
+            };
+            wish.gas = Some(enough);
         }
         let unsigned = lab::unsigned(wish).map_err(RpcError::invalid)?;
         Ok(keys::sign(unsigned, from))
     }
 
-    fn estimate(&self, wish: &Wish, means: &Means) -> Result<u64, RpcError> {
+    fn estimate(&self, wish: &Wish, means: &Means) -> Result<Result<u64, No>, RpcError> {
         let stand = self.draft(means)?.stand;
         let ground = stand.ground();
         let setting = StandIn::new(&means.id, wish)?.setting(&ground);
         let block = ground.block(BlockOverrides::default());
         let lab = ground.lab(Arc::clone(&means.stop))?;
-        Ok(lab.estimate(&Trial { setting, wish: wish.clone(), block })?)
+        Ok(lab.estimate(&Trial { setting, wish: wish.clone(), block }))
     }
 
     /// Takes a transaction, and makes blocks of what can run, if the chain does that by itself.
