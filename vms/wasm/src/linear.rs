@@ -221,10 +221,10 @@ impl Kernel {
             | UserfaultfdFlags::from_bits_retain(USER_MODE_ONLY);
         // SAFETY: creating a userfaultfd has no effect on memory before something is registered with it.
         let faults = unsafe { rustix::mm::userfaultfd(flags) }.ok()?;
-        let mut api = Api { api: UFFD_API, features: WP_ASYNC | WP_UNPOPULATED, ioctls: 0 };
+        let mut api = Api { api: UFFD_API, features: WP_ASYNC, ioctls: 0 };
         // SAFETY: `Api` is the structure that UFFDIO_API reads and writes.
         unsafe { ioctl::ioctl(&faults, ioctl::Updater::<UFFDIO_API, Api>::new(&mut api)) }.ok()?;
-        if api.features & (WP_ASYNC | WP_UNPOPULATED) != WP_ASYNC | WP_UNPOPULATED {
+        if api.features & WP_ASYNC == 0 {
             return None;
         }
         Some(Self { faults, pages: pagemap()?, watched: 0..0 })
@@ -241,11 +241,10 @@ impl Kernel {
         let (old, new) = (self.watched.clone(), self.watched.end..range.end);
         let mut touched = Vec::new();
         if !new.is_empty() {
-            // A page that was never touched has no memory yet, and to look at it would give it some.
-            touched = scan(&self.pages, (new.clone(), range.start), THERE, 0)?;
             self.register(new.clone())?;
-            // The first scan only protects.
-            scan(&self.pages, (new, range.start), WRITTEN, PROTECT)?;
+            // A page that was never touched has no memory yet, and to look at it would give it some.
+            // Nor is it protected: it would fault twice.
+            touched = scan(&self.pages, (new, range.start), WRITTEN, PROTECT)?;
             self.watched = range.clone();
         }
         let number = |at: usize| ((at - range.start) / PAGE) as u64;
@@ -369,7 +368,6 @@ fn page_numbers(range: &Range<usize>, origin: usize) -> impl Iterator<Item = u64
 
 const UFFD_API: u64 = 0xAA;
 const USER_MODE_ONLY: u32 = 1;
-const WP_UNPOPULATED: u64 = 1 << 13;
 const WP_ASYNC: u64 = 1 << 15;
 const REGISTER_MODE_WP: u64 = 2;
 const UFFDIO_API: Opcode = opcode::read_write::<Api>(0xAA, 0x3F);
@@ -377,12 +375,12 @@ const UFFDIO_REGISTER: Opcode = opcode::read_write::<Register>(0xAA, 0x00);
 const PAGEMAP_SCAN: Opcode = opcode::read_write::<Scan>(b'f', 16);
 const SCAN_WP_MATCHING: u64 = 1;
 const SCAN_CHECK_WPASYNC: u64 = 2;
-/// `PAGE_IS_WRITTEN`, asked for in the form that the kernel answers fast.
-const WRITTEN: Kinds = Kinds { all: 2, none: 0, any: 0 };
 /// `PAGE_IS_PRESENT` or `PAGE_IS_SWAPPED`.
 const THERE: Kinds = Kinds { all: 0, none: 0, any: 8 | 16 };
 /// The same, but not `PAGE_IS_FILE`.
 const OWN: Kinds = Kinds { none: 4, ..THERE };
+/// `PAGE_IS_WRITTEN`, of what is there: a page that is not there yet needs no protection to be seen when it comes.
+const WRITTEN: Kinds = Kinds { all: 2, ..THERE };
 const PROTECT: u64 = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC;
 
 /// `struct uffdio_api`.

@@ -270,6 +270,26 @@ mod tests {
         assert_eq!(watch.written(arena.live()).pages(), Some(&[][..]));
     }
 
+    /// Pages that nobody touched before it was watched are listed once they are written.
+    #[test]
+    fn what_comes_later_is_listed_when_it_is_written() {
+        let mut watch = Watch::new();
+        if watch.kernel.is_none() {
+            return;
+        }
+        let mut arena = Arena::new(600, 600);
+        assert!(watch.written(arena.live()).pages().is_none());
+        assert_eq!(watch.written(arena.live()).pages(), Some(&[][..]));
+        arena.live()[9 * PAGE] = 1;
+        assert!(std::hint::black_box(arena.live()[500 * PAGE]) == 0);
+        // What was only read may be listed too, once.
+        let listed = watch.written(arena.live());
+        let listed = listed.pages().unwrap();
+        assert!(listed.contains(&9) && listed.iter().all(|page| [9, 500].contains(page)));
+        arena.live()[500 * PAGE] = 1;
+        assert_eq!(watch.written(arena.live()).pages(), Some(&[500][..]));
+    }
+
     /// What is written every time is listed without being protected, and comes to rest again.
     #[test]
     fn hot_pages_are_listed_until_they_are_looked_at_again() {
