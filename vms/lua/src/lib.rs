@@ -13,6 +13,8 @@ mod limits;
 mod raw;
 mod reader;
 mod source;
+#[cfg(test)]
+mod steps;
 
 pub use reader::{FORMAT, HYPERBEAM_FORMAT, LuaReader};
 

@@ -322,6 +322,13 @@ impl World {
         Ok(Held { memory: Arc::clone(&self.memory), state: self.state, holder })
     }
 
+    /// Steps that the collector took so far, and its rounds.
+    #[cfg(test)]
+    pub(crate) fn steps(&self) -> (u64, u64) {
+        // SAFETY: only reads two counters of this world's.
+        unsafe { (sys::dbay_work(self.state), sys::dbay_rounds(self.state)) }
+    }
+
     /// Bytes of memory held: live, and the copy beside it.
     pub(crate) fn resident_bytes(&self) -> u64 {
         // SAFETY: only reads the arena's head, which is this world's.

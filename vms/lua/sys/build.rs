@@ -10,7 +10,8 @@ use std::{
 };
 
 /// In this order; later ones may build on what earlier ones added.
-const PATCHES: [&str; 7] = ["identity", "collector", "fuel", "source", "work", "memory", "numbers"];
+const PATCHES: [&str; 8] =
+    ["identity", "collector", "fuel", "source", "work", "memory", "numbers", "steps"];
 
 /// Of Lua's files, those that no guest needs: input and output, the system, loading, the programs.
 const LEFT_OUT: [&str; 8] =

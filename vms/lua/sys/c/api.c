@@ -142,6 +142,8 @@ static void begin (lua_State *L, const dbay_input *in, dbay_run *run) {
   g->fault = DBAY_NO_FAULT;
   g->toodeep = 0;
   g->fuel = in->fuel;
+  g->allowed = DBAY_BASE;
+  g->seen = g->fuel;
   g->memlimit = in->memory_bytes < (uint64_t)1 << 61 ? (size_t)in->memory_bytes : (size_t)1 << 61;
   g->maxstack = in->depth < LUAI_MAXSTACK ? (unsigned)in->depth : LUAI_MAXSTACK;
   if (g->maxstack < 200) g->maxstack = 200;
@@ -163,7 +165,8 @@ static void rest (lua_State *L) {
   L->status = LUA_OK;
   g->run = NULL;
   g->fault = DBAY_NO_FAULT;
-  g->fuel = MAX_LMEM;
+  g->allowed = 0;
+  g->seen = g->fuel = MAX_LMEM;
   g->memlimit = ~(size_t)0 >> 1;
   g->maxstack = LUAI_MAXSTACK;
   g->rng = 0;
@@ -171,6 +174,13 @@ static void rest (lua_State *L) {
   dbay_cur = NULL;
   if (L->stacksize != BASIC_STACK_SIZE) luaD_reallocstack(L, BASIC_STACK_SIZE);
   for (o = L->top; o < L->stack + L->stacksize; o++) setnilvalue(o);
+}
+
+/* What a message owes the collector and can pay is not left to the next one. */
+static void restpaid (lua_State *L, void *ud) {
+  (void)ud;
+  luaC_checkGC(L);
+  rest(L);
 }
 
 static void restprotected (lua_State *L, void *ud) {
@@ -201,7 +211,8 @@ void dbay_play (lua_State *L, const dbay_input *in, dbay_run *run, dbay_output *
   }
   if (G(L)->fuel < 0 && out->end != END_HOST && out->end != END_EXHAUSTED) out->end = END_FUEL;
   out->fuel = G(L)->fuel;
-  if (luaD_rawrunprotected(L, restprotected, NULL) != LUA_OK) out->end = END_EXHAUSTED;
+  if (luaD_rawrunprotected(L, out->end == END_DONE ? restpaid : restprotected, NULL) != LUA_OK)
+    out->end = END_EXHAUSTED;
 }
 
 /* What the world counts as, for tests: as a census would find it. */

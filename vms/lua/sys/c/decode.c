@@ -651,12 +651,8 @@ static void getupval (Dec *d, UpVal *u) {
   if (*pp != NULL && (*pp)->v == v) refuse(d, "two upvalues in one slot");
   u->v = v;
   u->u.open.next = *pp;
-  u->u.open.touched = 1;
+  u->u.open.touched = 0;
   *pp = u;
-  if (!isintwups(t)) {
-    t->twups = G(t)->twups;
-    G(t)->twups = t;
-  }
 }
 
 static void getbody (Dec *d, uint32_t i) {

@@ -91,8 +91,9 @@ unsigned dbay_bucket (const char *s, size_t n) {
   return (unsigned)(h >> 16);
 }
 
-/* Steps that the collector and that table took so far, for tests. */
+/* Steps that the collector and that table took so far, and the collector's rounds, for tests. */
 uint64_t dbay_work (const lua_State *L) { return G(L)->work; }
+uint64_t dbay_rounds (const lua_State *L) { return G(L)->rounds; }
 
 /* ---- C functions that a guest can hold: known by name, hashed by number, never by address */
 

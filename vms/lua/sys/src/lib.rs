@@ -222,6 +222,8 @@ unsafe extern "C" {
     pub fn dbay_free(p: *mut c_void);
     /// Steps that the collector and the table of texts took so far.
     pub fn dbay_work(state: *const State) -> u64;
+    /// How often the collector came to the end of marking.
+    pub fn dbay_rounds(state: *const State) -> u64;
     /// What the world counts as.
     pub fn dbay_live(state: *mut State) -> u64;
     /// A full collection.
