@@ -1,7 +1,8 @@
 //! `eth_subscribe` over a real WebSocket: heads and logs, told as they come.
 
-use crate::eth::{PID, Stage, home, stage};
+use crate::eth::{PID, Stage, home, stage, staged};
 use alloy_primitives::B256;
+use drivebay::{eth::Eth, item::Id};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -21,7 +22,7 @@ impl Socket {
         let router = stage.router.clone();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let stream = TcpStream::connect(address).await.unwrap();
-        let url = format!("ws://{address}/eth/{PID}");
+        let url = format!("ws://{address}{}", stage.path);
         Self(tokio_tungstenite::client_async(url, stream).await.unwrap().0)
     }
 
@@ -115,4 +116,25 @@ async fn what_nobody_can_be_told_is_refused() {
         socket.ask("eth_chainId", json!([])).await["result"],
         stage.ask("eth_chainId", json!([])).await
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_chain_tells_of_its_own_blocks() {
+    let stage = staged(Eth::with_private_chains).at("/dev/x");
+    let mut socket = Socket::new(&stage).await;
+    let id = socket.subscribe(json!(["newHeads"])).await;
+    let snapshot = stage.ask("evm_snapshot", json!([])).await;
+    for number in ["0x2", "0x3"] {
+        assert_eq!(socket.ask("evm_mine", json!([])).await["result"], "0x0");
+        assert_eq!(socket.told(&id).await["number"], number);
+    }
+    // The process's own messages are nothing to it.
+    stage.script.message(PID, &Id::of(b"second").to_string(), "");
+    stage.ask("evm_revert", json!([snapshot])).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stage.ask("evm_mine", json!([])).await;
+    let head = socket.told(&id).await;
+    assert_eq!(head["number"], "0x2", "it went back, and on");
+    let block = stage.ask("eth_getBlockByNumber", json!(["0x2", false])).await;
+    assert_eq!(head["hash"], block["hash"]);
 }

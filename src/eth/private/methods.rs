@@ -24,7 +24,7 @@ const BLOCKS_MAX: u64 = 100_000;
 /// Blocks between two looks at whether somebody still waits.
 const BLOCKS_A_LOOK: u64 = 256;
 /// Accounts that may send without a signature, by name.
-const BORROWED_MAX: usize = 1024;
+const LENT_MAX: usize = 1024;
 
 /// All of them.
 pub(in super::super) const METHODS: &[&str] = &[
@@ -221,7 +221,7 @@ impl Chain {
             "impersonateAccount" | "stopImpersonatingAccount" => {
                 self.lend(params.address(0)?, name == "impersonateAccount")?;
             }
-            "autoImpersonateAccount" => self.rules.borrows_all = flag(params)?,
+            "autoImpersonateAccount" => self.lent.all = flag(params)?,
             "setAutomine" => self.rules.mines_itself = flag(params)?,
             "getAutomine" => return Ok(self.rules.mines_itself.into()),
             "dropTransaction" => {
@@ -271,14 +271,14 @@ impl Chain {
     }
 
     fn lend(&mut self, address: Address, may: bool) -> Result<(), RpcError> {
-        let borrowed = &mut self.rules.borrowed;
+        let lent = &mut self.lent.some;
         if !may {
-            borrowed.remove(&address);
-        } else if borrowed.len() < BORROWED_MAX {
-            borrowed.insert(address);
+            lent.remove(&address);
+        } else if lent.len() < LENT_MAX {
+            lent.insert(address);
         } else {
             let text = format!(
-                "{BORROWED_MAX} accounts are impersonated already; anvil_autoImpersonateAccount is for all"
+                "{LENT_MAX} accounts are impersonated already; anvil_autoImpersonateAccount is for all"
             );
             return Err(RpcError::server(text));
         }

@@ -30,7 +30,7 @@ impl Chain {
             pool: self.pool.clone(),
             time: self.time,
             next: self.next,
-            rules: self.rules.clone(),
+            rules: self.rules,
             bytes: self.bytes,
         };
         if self.snapshots.len() >= SNAPSHOTS_MAX {
@@ -56,9 +56,8 @@ impl Chain {
             head.state = snapshot.state;
         }
         let Snapshot { pool, time, next, rules, bytes, .. } = snapshot;
-        let borrowed = std::mem::take(&mut self.rules.borrowed);
-        self.rules = Rules { borrowed, borrows_all: self.rules.borrows_all, ..rules };
-        (self.pool, self.time, self.next, self.bytes) = (pool, time, next, bytes);
+        (self.pool, self.time, self.next) = (pool, time, next);
+        (self.rules, self.bytes) = (rules, bytes);
         true
     }
 }
