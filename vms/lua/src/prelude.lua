@@ -71,5 +71,6 @@ function base64.decode(text, decoder)
 end
 
 -- Native ones, under the names that aos has them by.
+json._version = "0.2.0"
 loaded.json, loaded[".json"] = json, json
 loaded.base64, loaded[".base64"] = base64, base64

@@ -15,7 +15,7 @@ const GROWING: u64 = 20;
 const MESSAGES: u64 = 60_000;
 
 /// Worlds that are dear to collect: how they grow, message by message, and what then happens in each small one.
-const SHAPES: [(&str, &str, &str); 12] = [
+const SHAPES: [(&str, &str, &str); 13] = [
     (
         "one array of half a million",
         "Kept = Kept or {} if n == 1 then for i = 1, 500000 do Kept[i] = i end end",
@@ -54,6 +54,15 @@ const SHAPES: [(&str, &str, &str); 12] = [
           local c = coroutine.wrap(down) c(100000) Kept[#Kept + 1] = c
         end",
         "local t = {} for i = 1, 1000 do t[i] = { i } end",
+    ),
+    (
+        "a coroutine that goes on far down",
+        "local function down(i)
+          if i > 0 then down(i - 1) else while true do coroutine.yield() end end
+          return i
+        end
+        Kept = coroutine.wrap(down) Kept(50000)",
+        "Kept() local t = {} for i = 1, 1000 do t[i] = { i } end",
     ),
     (
         "coroutines far down that are dropped",

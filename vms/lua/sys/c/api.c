@@ -2,7 +2,7 @@
 #include "dbay.h"
 
 void *dbay_alloc (void *ud, void *p, size_t old, size_t n);
-int dbay_jsonencode (lua_State *L);
+int dbay_jsonanswer (lua_State *L);
 int dbay_jsondecode (lua_State *L);
 
 /* An empty state in the memory behind 'ud'; NULL if that is too small. */
@@ -112,7 +112,7 @@ static int play (lua_State *L) {
   if (lua_isnoneornil(L, 1)) p->out->kind = OUT_NOTHING;
   else if (lua_type(L, 1) == LUA_TSTRING) copyout(L, p->out, OUT_TEXT);
   else {
-    lua_pushcfunction(L, dbay_jsonencode);
+    lua_pushcfunction(L, dbay_jsonanswer);
     lua_insert(L, 1);
     lua_call(L, 1, 1);
     copyout(L, p->out, OUT_JSON);

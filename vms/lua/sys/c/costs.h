@@ -5,8 +5,10 @@
 
 /* calls */
 #define COST_C_CALL 4          /* of a function that is not Lua */
+#define COST_OPEN_VARIABLE 2   /* each local variable that a new function shares; it is looked for */
 #define COST_INDEX_LINK 2      /* each further link of __index and __newindex */
 #define COST_YIELD_FRAME 1     /* each frame that is parked */
+#define COST_RESUME_SLOTS 4    /* of the stack of a coroutine that goes on: the collector looks at them again */
 #define COST_VARARG_ITEMS 8    /* arguments and results, moved */
 #define COST_TRACEBACK 200
 
@@ -29,7 +31,7 @@
 #define COST_CONSTRUCTOR 1     /* each element that a constructor puts down at once */
 
 /* texts */
-#define COST_SHORT_TEXT 8      /* made, or found to be there: a walk through memory either way */
+#define COST_SHORT_TEXT 12     /* made, or found to be there: a walk through memory either way */
 #define COST_COMPARE_TEXT 16
 #define COST_EQUAL_TEXT 64
 #define COST_NUMERAL 4         /* read from a text, and */
@@ -64,6 +66,7 @@
 #define COST_JSON_TEXT 4
 #define COST_JSON_NUMBER 4
 #define COST_JSON_ERROR_TEXT 8
+#define COST_JSON_LEVELS 16    /* open tables, of which a new one must be none */
 #define COST_BASE64_TEXT 4
 #define COST_DIGEST 100        /* and 1 for each byte */
 #define COST_SHA256 50         /* the same */

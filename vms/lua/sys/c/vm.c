@@ -217,6 +217,12 @@ void dbay_randomseed (lua_State *L, lua_Integer n) { G(L)->rng = (unsigned long 
 
 /* ---- coroutines at rest */
 
+/* 'co' is about to go on. */
+void dbay_resume (lua_State *L, lua_State *co) {
+  dbay_charge(L, (size_t)(co->top - co->stack) / COST_RESUME_SLOTS);
+  dbay_ran(co);
+}
+
 /* The end of all frames: registers of a frame are live whoever is called from it. */
 StkId dbay_extent (lua_State *th) {
   StkId end = th->top;
