@@ -1,7 +1,11 @@
 //! What revm reads: the tables themselves.
 
-use crate::state::{Chain, State};
-use crate::world::{Empty, Hashed, Keys, World};
+use crate::{
+    account::Account,
+    recent::Recent,
+    state::{Chain, State},
+    world::{Empty, Hashed, Keys, World},
+};
 use drivebay_disk::Digest;
 use revm::{
     Database,
@@ -21,6 +25,8 @@ const CODE_BYTES_MAX: usize = 32 << 20;
 pub(crate) struct Db {
     pub(crate) world: World,
     pub(crate) chain: Chain,
+    /// What is not in `world` yet, where changes are gathered.
+    recent: Option<Box<Recent>>,
     keys: KeyCache,
     codes: HashMap<B256, Bytecode>,
     code_bytes: usize,
@@ -108,15 +114,49 @@ impl Db {
     }
 
     pub(crate) fn load(&mut self, state: State) {
-        (self.world, self.chain) = (state.world, state.chain);
+        (self.world, self.chain, self.recent) = (state.world, state.chain, state.recent);
+        if let Some(recent) = &mut self.recent {
+            recent.settle_in_time(&mut self.world, &mut self.keys);
+        }
     }
 
     pub(crate) fn unload(&mut self) -> State {
-        State { world: std::mem::take(&mut self.world), chain: std::mem::take(&mut self.chain) }
+        let (world, chain) = (std::mem::take(&mut self.world), std::mem::take(&mut self.chain));
+        State { world, chain, recent: self.recent.take() }
     }
 
-    pub(crate) fn commit(&mut self, changes: EvmState, empty: Empty) {
-        self.world.commit(changes, empty, &mut self.keys);
+    pub(crate) fn commit(&mut self, changes: &EvmState, empty: Empty) {
+        let is_taken = |recent: &mut Recent| empty == Empty::Gone && recent.take(changes);
+        if !self.recent.as_deref_mut().is_some_and(is_taken) {
+            self.settle();
+            self.world.commit(changes, empty, &mut self.keys);
+        }
+    }
+
+    /// The tables, with all that was changed so far, to be changed.
+    pub(crate) fn tables(&mut self) -> &mut World {
+        self.settle();
+        &mut self.world
+    }
+
+    fn settle(&mut self) {
+        if let Some(recent) = &mut self.recent {
+            recent.settle(&mut self.world, &mut self.keys);
+            recent.forget();
+        }
+    }
+
+    /// An account as it is now.
+    fn account(&mut self, address: Address) -> Option<Account> {
+        let recent = self.recent.as_deref_mut();
+        if let Some(account) = recent.as_ref().and_then(|recent| recent.account(address)) {
+            return Some(account);
+        }
+        let account = self.world.account(&self.keys.address(address))?;
+        if let Some(recent) = recent.filter(|_| account.code_hash != KECCAK_EMPTY) {
+            recent.know(address, account);
+        }
+        Some(account)
     }
 }
 
@@ -130,9 +170,7 @@ impl Database for Db {
     type Error = Infallible;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        let key = self.keys.address(address);
-        let account = self.world.account(&key);
-        Ok(account.map(|account| AccountInfo {
+        Ok(self.account(address).map(|account| AccountInfo {
             balance: account.balance,
             nonce: account.nonce,
             code_hash: account.code_hash,
@@ -159,6 +197,9 @@ impl Database for Db {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, Infallible> {
+        if let Some(value) = self.recent.as_ref().and_then(|recent| recent.slot(address, slot)) {
+            return Ok(value);
+        }
         let (account, slot) = (self.keys.address(address), self.keys.slot(slot));
         Ok(self.world.slot(&account, &slot))
     }

@@ -101,6 +101,6 @@ impl Disk for EvmDisk {
 
     fn mount(self: Arc<Self>, image: &Image) -> Result<Box<dyn Drive>, MountError> {
         let state = State::from_image(image, self.blank.header())?;
-        Ok(Box::new(EvmDrive { disk: self, state }))
+        Ok(Box::new(EvmDrive::new(self, state)))
     }
 }

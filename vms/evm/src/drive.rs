@@ -1,6 +1,10 @@
-//! A process's state, live. It is its image: a frozen state is a clone of it.
+//! A process's state, live; and at rest, which is the same tables with what was gathered since.
 
-use crate::{disk::EvmDisk, run, state::State};
+use crate::{
+    disk::EvmDisk,
+    run,
+    state::{Kept, State},
+};
 use drivebay_disk::{Call, Drive, Frozen, Host, HostError, HostFailure, Image, Limits, Mode, Ran};
 use std::sync::Arc;
 
@@ -9,10 +13,20 @@ const BASE_BYTES: u64 = 16 << 10;
 /// Bytes that a row of a table takes, about: measured at a million accounts.
 const ROW_BYTES: u64 = 240;
 
-#[derive(Clone)]
 pub(crate) struct EvmDrive {
-    pub(crate) disk: Arc<EvmDisk>,
-    pub(crate) state: State,
+    disk: Arc<EvmDisk>,
+    state: State,
+}
+
+struct EvmFrozen {
+    disk: Arc<EvmDisk>,
+    kept: Kept,
+}
+
+impl EvmDrive {
+    pub(crate) fn new(disk: Arc<EvmDisk>, state: State) -> Self {
+        Self { disk, state: state.gathering() }
+    }
 }
 
 impl Drive for EvmDrive {
@@ -40,23 +54,24 @@ impl Drive for EvmDrive {
     }
 
     fn freeze(&mut self) -> Result<Arc<dyn Frozen>, HostError> {
-        Ok(Arc::new(self.clone()))
+        Ok(Arc::new(EvmFrozen { disk: self.disk.clone(), kept: self.state.keep() }))
     }
 
     /// Accounts, without their storage: how many slots they have is not counted anywhere.
     fn resident_bytes(&self) -> u64 {
         let world = &self.state.world;
-        BASE_BYTES + ROW_BYTES * (world.accounts.len() + world.codes.len())
+        let recent = self.state.recent.as_ref().map_or(0, |recent| recent.bytes());
+        BASE_BYTES + ROW_BYTES * (world.accounts.len() + world.codes.len()) + recent
     }
 }
 
-impl Frozen for EvmDrive {
+impl Frozen for EvmFrozen {
     fn thaw(&self) -> Result<Box<dyn Drive>, HostError> {
-        Ok(Box::new(self.clone()))
+        Ok(Box::new(EvmDrive::new(self.disk.clone(), self.kept.state())))
     }
 
     fn image(&self) -> Result<Image, HostError> {
-        let image = self.state.image(&self.disk.header());
+        let image = self.kept.state().image(&self.disk.header());
         image.map_err(|error| drivebay_disk::bug!("imaging: {error}"))
     }
 

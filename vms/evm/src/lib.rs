@@ -22,6 +22,7 @@ mod meter;
 mod outbox;
 mod precompiles;
 mod reader;
+mod recent;
 mod reply;
 mod run;
 mod signed;

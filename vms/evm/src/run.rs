@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
         match result {
             ExecutionResult::Success { .. } => {
                 let db = self.machine.db();
-                db.commit(changes, Empty::Gone);
+                db.commit(&changes, Empty::Gone);
                 db.chain.is_born = true;
                 None
             }
@@ -236,7 +236,7 @@ impl<'a> Run<'a> {
             let account = Account { balance: amount, ..Account::default() };
             if !account.is_empty() {
                 let key = Hashed.address(crate::address::address_of(&who.to_string_lossy()));
-                self.machine.db().world.accounts.set(key, account.row().bytes());
+                self.machine.db().tables().accounts.set(key, account.row().bytes());
             }
         }
         Ok(())
@@ -288,7 +288,7 @@ impl<'a> Run<'a> {
             Err(part) => return *part,
         };
         if keep {
-            self.machine.db().commit(changes, Empty::Gone);
+            self.machine.db().commit(&changes, Empty::Gone);
             self.burn(withdrawn);
         }
         self.over(reply, keep)
@@ -306,7 +306,7 @@ impl<'a> Run<'a> {
     }
 
     fn deposit(&mut self, to: Address, amount: U256, keep: bool) -> Part {
-        let world = &mut self.machine.db().world;
+        let world = self.machine.db().tables();
         let key = Hashed.address(to);
         let account = world.account(&key).unwrap_or_default();
         let Some(balance) = account.balance.checked_add(amount) else {
@@ -340,7 +340,7 @@ impl<'a> Run<'a> {
         if amount.is_zero() {
             return;
         }
-        let world = &mut self.machine.db().world;
+        let world = self.machine.db().tables();
         let key = Hashed.address(OUTBOX);
         let account = world.account(&key).unwrap_or_default();
         let account = Account { balance: account.balance.saturating_sub(amount), ..account };

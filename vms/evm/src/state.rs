@@ -3,6 +3,7 @@
 use crate::{
     account::{AFTER, Account, read_number},
     formats::HASHES,
+    recent::{Recent, Since},
     world::World,
 };
 use drivebay_disk::{
@@ -23,11 +24,42 @@ const CHAIN_BYTES: u64 = NEXT_AT + 9;
 const CHUNK: usize = 16;
 const CHUNKS: usize = HASHES as usize / CHUNK;
 
-/// Everything that one call can leave to the next. A clone costs a few reference counts.
-#[derive(Clone, Default)]
+/// Everything that one call can leave to the next.
+#[derive(Default)]
 pub(crate) struct State {
     pub(crate) world: World,
     pub(crate) chain: Chain,
+    /// What is not in `world` yet, where changes are gathered: in a drive.
+    pub(crate) recent: Option<Box<Recent>>,
+}
+
+/// Its clone has all in its tables.
+impl Clone for State {
+    fn clone(&self) -> Self {
+        let recent = self.recent.as_ref();
+        Self {
+            world: recent.map_or_else(|| self.world.clone(), |recent| recent.over(&self.world)),
+            chain: self.chain.clone(),
+            recent: recent.map(|_| Box::default()),
+        }
+    }
+}
+
+/// A state at rest. It costs a few reference counts.
+pub(crate) struct Kept {
+    world: World,
+    chain: Chain,
+    /// What is not in `world`.
+    last: Option<Arc<Since>>,
+}
+
+impl Kept {
+    /// The state, all of it in its tables.
+    pub(crate) fn state(&self) -> State {
+        let over = |last: &Arc<Since>| last.over(&self.world);
+        let world = self.last.as_ref().map_or_else(|| self.world.clone(), over);
+        State { world, chain: self.chain.clone(), recent: None }
+    }
 }
 
 /// The last blocks, and whether the first of them was there. Of a block its seed is kept: few ask for its
@@ -193,11 +225,22 @@ impl State {
             .with(CHAIN, self.chain.pages()?))
     }
 
+    /// From now on, changes are gathered.
+    pub(crate) fn gathering(self) -> Self {
+        Self { recent: Some(Box::default()), ..self }
+    }
+
+    /// Keeps it as it is.
+    pub(crate) fn keep(&mut self) -> Kept {
+        let last = self.recent.as_mut().and_then(|recent| recent.keep());
+        Kept { world: self.world.clone(), chain: self.chain.clone(), last }
+    }
+
     /// The state of an image that this unit made itself: it is not looked at again.
     pub(crate) fn of_ours(image: &Image) -> Option<Self> {
         let world = crate::view::world(image)?;
         let chain = image.pages(&CHAIN).filter(|chain| chain.len_bytes() == CHAIN_BYTES)?;
-        Some(Self { world, chain: Chain::from_pages(chain).ok()? })
+        Some(Self { world, chain: Chain::from_pages(chain).ok()?, recent: None })
     }
 
     /// The state that an image is of: nothing but what [`State::image`] makes is taken.
@@ -220,7 +263,7 @@ impl State {
         check_codes(&codes)?;
         check_accounts(&accounts, &codes)?;
         let chain = Chain::from_pages(chain)?;
-        Ok(Self { world: World { accounts, codes }, chain })
+        Ok(Self { world: World { accounts, codes }, chain, recent: None })
     }
 }
 

@@ -133,13 +133,13 @@ fn run(unit: &TestUnit, spec: SpecId, test: &Test) -> Result<(), String> {
         Err(error) => return Err(format!("the transaction: {error}")),
     };
     let mut machine = Machine::new(spec, Precompiles::plain(spec));
-    machine.db().load(State { world, ..State::default() });
+    machine.db().load(State { world, ..State::default() }.gathering());
     machine.ctx().cfg = cfg;
     machine.ctx().block = block;
     let around = Around { meter: Meter::new(tx.gas_limit, 0, &UNLIMITED), ..Around::default() };
     let (logs, refused) = match machine.transact(Manner::Ethereum, tx, around) {
         Ok((result, changes)) => {
-            machine.db().commit(changes, Empty::under(spec));
+            machine.db().commit(&changes, Empty::under(spec));
             let logs = match result {
                 ExecutionResult::Success { logs, .. } => logs,
                 _ => Vec::new(),
@@ -154,7 +154,7 @@ fn run(unit: &TestUnit, spec: SpecId, test: &Test) -> Result<(), String> {
         _ => {}
     }
     let beneficiary = machine.ctx().block.beneficiary;
-    let mut world = machine.db().unload().world;
+    let mut world = machine.db().tables().clone();
     if refused.is_some() {
         reward(&mut world, beneficiary, spec);
     }

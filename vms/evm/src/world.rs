@@ -123,10 +123,10 @@ impl World {
     }
 
     /// Takes over what a transaction changed.
-    pub(crate) fn commit(&mut self, changes: EvmState, empty: Empty, keys: &mut impl Keys) {
+    pub(crate) fn commit(&mut self, changes: &EvmState, empty: Empty, keys: &mut impl Keys) {
         for (address, touched) in changes {
             if touched.is_touched() {
-                self.commit_account(keys.address(address), &touched, empty, keys);
+                self.commit_account(keys.address(*address), touched, empty, keys);
             }
         }
     }
@@ -167,7 +167,8 @@ impl World {
     }
 }
 
-fn put(storage: &mut Table, key: Digest, value: U256) {
+/// Sets a slot; 0 is none.
+pub(crate) fn put(storage: &mut Table, key: Digest, value: U256) {
     if value.is_zero() {
         storage.remove(&key);
         return;

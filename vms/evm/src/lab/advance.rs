@@ -48,7 +48,7 @@ impl Lab {
             let mut run = self.run(machine, around);
             let done = run.transact(plan, &mut Spent::default()).and_then(|(result, changes)| {
                 let withdrawn = run.withdrawn(&result)?;
-                run.machine.db().commit(changes, Empty::Gone);
+                run.machine.db().commit(&changes, Empty::Gone);
                 run.burn(withdrawn);
                 Ok(result)
             });

@@ -1,0 +1,339 @@
+//! What the last messages changed, before it is in the tables.
+//!
+//! A table that somebody keeps is changed by copying a path of it, and every change looks for its row on a path. So
+//! what messages change is gathered, and goes into the tables for [`MESSAGES`] messages together; a state that is
+//! kept of each costs a link. Only the plain is gathered: accounts that are set and slots that are set. All else is
+//! done in the tables at once, by [`World::commit`], after what was gathered.
+
+use crate::{
+    account::Account,
+    world::{Hashed, Keys, World, put},
+};
+use revm::{
+    primitives::{Address, HashMap, U256},
+    state::{AccountInfo, EvmState},
+};
+use std::sync::{Arc, OnceLock};
+
+/// Messages that are gathered.
+const MESSAGES: usize = 32;
+/// Changes that are gathered.
+const CHANGES: usize = 512;
+/// Rows that are remembered when their changes are in the tables.
+const ROWS: usize = 1024;
+/// Bytes that a row takes, about: as a change and as what is remembered.
+const ROW_BYTES: u64 = 300;
+
+/// A row that was set.
+#[derive(Clone, Copy)]
+enum Change {
+    Account(Address, Account),
+    Slot(Address, U256, U256),
+}
+
+/// The changes of a message, or of some, that a kept state has beside its tables; and those before.
+pub(crate) struct Since {
+    changes: Vec<Change>,
+    before: Option<Arc<Since>>,
+    /// The tables with all of them, once somebody asked for these.
+    settled: OnceLock<World>,
+}
+
+impl Since {
+    /// The tables with all these changes, which are of `base`.
+    pub(crate) fn over(&self, base: &World) -> World {
+        let settle = || {
+            let mut links = vec![self];
+            let mut start = base;
+            let mut before = self.before.as_deref();
+            while let Some(link) = before {
+                if let Some(settled) = link.settled.get() {
+                    start = settled;
+                    break;
+                }
+                links.push(link);
+                before = link.before.as_deref();
+            }
+            let mut world = start.clone();
+            links.iter().rev().for_each(|link| apply(&mut world, &link.changes, &mut Hashed));
+            world
+        };
+        self.settled.get_or_init(settle).clone()
+    }
+}
+
+/// Accounts and slots that were changed, or looked at often; and what of that is not in the tables yet.
+#[derive(Default)]
+pub(crate) struct Recent {
+    accounts: HashMap<Address, Account>,
+    slots: HashMap<(Address, U256), U256>,
+    /// What is not in the tables, in order.
+    changes: Vec<Change>,
+    /// So many of these are in the links.
+    linked: usize,
+    last: Option<Arc<Since>>,
+    messages: usize,
+}
+
+impl Recent {
+    /// The account at an address, if it is remembered.
+    pub(crate) fn account(&self, address: Address) -> Option<Account> {
+        self.accounts.get(&address).copied()
+    }
+
+    /// A slot, if it is remembered.
+    pub(crate) fn slot(&self, address: Address, slot: U256) -> Option<U256> {
+        self.slots.get(&(address, slot)).copied()
+    }
+
+    /// Remembers a contract, which is called again and again.
+    pub(crate) fn know(&mut self, address: Address, account: Account) {
+        if self.accounts.len() < ROWS {
+            self.accounts.insert(address, account);
+        }
+    }
+
+    /// Takes what a transaction changed; false, and takes nothing, if it is not plain.
+    pub(crate) fn take(&mut self, touched: &EvmState) -> bool {
+        if !is_plain(touched) {
+            return false;
+        }
+        for (address, touched) in touched.iter().filter(|(_, touched)| touched.is_touched()) {
+            let info = &touched.info;
+            if info.is_empty() {
+                continue;
+            }
+            if touched.is_changed() {
+                let AccountInfo { nonce, balance, code_hash, .. } = *info;
+                let account = Account { nonce, balance, code_hash };
+                self.changes.push(Change::Account(*address, account));
+                self.accounts.insert(*address, account);
+            }
+            for (slot, value) in touched.storage.iter().filter(|(_, slot)| slot.is_changed()) {
+                let value = value.present_value();
+                self.changes.push(Change::Slot(*address, *slot, value));
+                self.slots.insert((*address, *slot), value);
+            }
+        }
+        self.messages += 1;
+        true
+    }
+
+    /// Puts all that is gathered into the tables, of which it is.
+    pub(crate) fn settle(&mut self, world: &mut World, keys: &mut impl Keys) {
+        let linked = self.linked == self.changes.len();
+        match self.last.as_ref().filter(|_| linked).and_then(|last| last.settled.get()) {
+            Some(settled) => *world = settled.clone(),
+            None => apply(world, &self.changes, keys),
+        }
+        self.changes.clear();
+        (self.linked, self.last, self.messages) = (0, None, 0);
+        if self.accounts.len() + self.slots.len() > ROWS {
+            (self.accounts, self.slots) = Default::default();
+        }
+    }
+
+    /// The same, if it is time; or if it was done already for a state that is kept.
+    pub(crate) fn settle_in_time(&mut self, world: &mut World, keys: &mut impl Keys) {
+        let is_done = self.last.as_ref().is_some_and(|last| last.settled.get().is_some());
+        if is_done || self.messages >= MESSAGES || self.changes.len() >= CHANGES {
+            self.settle(world, keys);
+        }
+    }
+
+    /// Forgets what it remembers: the tables are to be changed past it.
+    pub(crate) fn forget(&mut self) {
+        self.accounts.clear();
+        self.slots.clear();
+    }
+
+    /// The tables with all that is gathered.
+    pub(crate) fn over(&self, world: &World) -> World {
+        let mut world = world.clone();
+        apply(&mut world, &self.changes, &mut Hashed);
+        world
+    }
+
+    /// All that is not in the tables, to be kept.
+    pub(crate) fn keep(&mut self) -> Option<Arc<Since>> {
+        if let Some(changes) = self.changes.get(self.linked..).filter(|new| !new.is_empty()) {
+            let (changes, before) = (changes.to_vec(), self.last.take());
+            self.last = Some(Arc::new(Since { changes, before, settled: OnceLock::new() }));
+            self.linked = self.changes.len();
+        }
+        self.last.clone()
+    }
+
+    /// Bytes that it takes, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.accounts.len() + self.slots.len() + self.changes.len()) as u64 * ROW_BYTES
+    }
+}
+
+/// Whether a transaction only set accounts and slots, and not too many: none is made with its code, or gone.
+fn is_plain(touched: &EvmState) -> bool {
+    let mut slots = 0;
+    touched.values().filter(|touched| touched.is_touched()).all(|touched| {
+        slots += touched.storage.len();
+        let is_other = || touched.info.code_hash != touched.original_info().code_hash;
+        let is_gone = touched.is_empty() && !touched.is_loaded_as_not_existing();
+        let is_more = touched.is_created() || touched.is_selfdestructed() || is_gone;
+        !is_more && slots <= CHANGES && !(touched.is_changed() && is_other())
+    })
+}
+
+/// Sets rows: accounts first, then slots, of one account after the other as far as they come so.
+fn apply(world: &mut World, changes: &[Change], keys: &mut impl Keys) {
+    for change in changes {
+        if let Change::Account(address, account) = change {
+            world.accounts.set(keys.address(*address), account.row().bytes());
+        }
+    }
+    let slots = changes.iter().filter_map(|change| match change {
+        Change::Slot(address, slot, value) => Some((*address, *slot, *value)),
+        Change::Account(..) => None,
+    });
+    let mut slots = slots.peekable();
+    while let Some((address, ..)) = slots.peek().copied() {
+        let mut storage = world.accounts.table_mut(&keys.address(address));
+        while let Some((_, slot, value)) = slots.next_if(|(of, ..)| *of == address) {
+            if let Some(storage) = &mut storage {
+                put(storage, keys.slot(slot), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use crate::{
+        db::Db,
+        state::State,
+        world::{Empty, World},
+    };
+    use proptest::{collection::vec, prelude::*};
+    use revm::{
+        Database,
+        primitives::{Address, B256, HashMap, U256},
+        state::{Account, AccountInfo, EvmState, EvmStorageSlot, TransactionId},
+    };
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// A message that sets an account and slots of it.
+        Set { who: u8, balance: u8, slots: Vec<(u8, u8)> },
+        /// One that destroys an account.
+        Destroy(u8),
+        /// One that touches an account.
+        Touch(u8),
+        /// The state is kept.
+        Keep,
+        /// A state that was kept is looked at.
+        Look(usize),
+        /// The drive goes on from a state that was kept.
+        Thaw(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let set = (0..6u8, 0..4u8, vec((0..8u8, 0..3u8), 0..4));
+        let step = prop_oneof![
+            12 => set.prop_map(|(who, balance, slots)| Step::Set { who, balance, slots }),
+            1 => (0..6u8).prop_map(Step::Destroy),
+            1 => (0..6u8).prop_map(Step::Touch),
+            6 => Just(Step::Keep),
+            2 => any::<usize>().prop_map(Step::Look),
+            1 => any::<usize>().prop_map(Step::Thaw),
+        ];
+        vec(step, 0..120)
+    }
+
+    fn address(who: u8) -> Address {
+        Address::repeat_byte(who + 1)
+    }
+
+    /// An account as a transaction loads it.
+    fn loaded(db: &mut Db, who: u8) -> Account {
+        let mut account = match db.basic(address(who)).unwrap() {
+            Some(info) => Account::from(info),
+            None => Account::new_not_existing(TransactionId::ZERO),
+        };
+        account.mark_touch();
+        account
+    }
+
+    /// What a transaction that takes a step does to the state.
+    fn changes(db: &mut Db, step: &Step) -> EvmState {
+        let (who, account) = match step {
+            Step::Set { who, balance, slots } => {
+                let mut account = loaded(db, *who);
+                account.info.balance = U256::from(*balance);
+                account.info.nonce += 1;
+                for (slot, value) in slots {
+                    let slot = U256::from(*slot);
+                    let old = db.storage(address(*who), slot).unwrap();
+                    let new = U256::from(*value);
+                    let changed = EvmStorageSlot::new_changed(old, new, TransactionId::ZERO);
+                    account.storage.insert(slot, changed);
+                }
+                (who, account)
+            }
+            Step::Destroy(who) => {
+                let mut account = loaded(db, *who);
+                account.mark_selfdestruct();
+                (who, account)
+            }
+            Step::Touch(who) => (who, loaded(db, *who)),
+            _ => return HashMap::default(),
+        };
+        HashMap::from_iter([(address(*who), account)])
+    }
+
+    fn all(db: &mut Db) -> Vec<(Option<AccountInfo>, Vec<U256>)> {
+        let slots = |db: &mut Db, who| {
+            (0..8).map(|slot| db.storage(address(who), U256::from(slot)).unwrap()).collect()
+        };
+        (0..6).map(|who| (db.basic(address(who)).unwrap(), slots(db, who))).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn gathered_or_not_is_the_same(steps in steps()) {
+            let (mut plain, mut gathering) = (Db::default(), Db::default());
+            gathering.load(State::default().gathering());
+            let mut kept: Vec<(_, World, B256)> = Vec::new();
+            for step in &steps {
+                match step {
+                    Step::Keep => {
+                        let mut state = gathering.unload();
+                        kept.push((state.keep(), plain.world.clone(), plain.world.root()));
+                        gathering.load(state);
+                    }
+                    Step::Look(which) if !kept.is_empty() => {
+                        let (kept, _, root) = &kept[which % kept.len()];
+                        prop_assert_eq!(kept.state().world.root(), *root);
+                    }
+                    Step::Thaw(which) if !kept.is_empty() => {
+                        let (kept, world, _) = &kept[which % kept.len()];
+                        plain.world = world.clone();
+                        gathering.load(kept.state().gathering());
+                    }
+                    step => {
+                        let made = changes(&mut plain, step);
+                        prop_assert_eq!(&changes(&mut gathering, step), &made);
+                        plain.commit(&made, Empty::Gone);
+                        gathering.commit(&made, Empty::Gone);
+                        let state = gathering.unload();
+                        gathering.load(state);
+                    }
+                }
+                prop_assert_eq!(all(&mut plain), all(&mut gathering));
+            }
+            let state = gathering.unload();
+            prop_assert_eq!(state.clone().world.root(), plain.world.root());
+            for (kept, _, root) in kept {
+                prop_assert_eq!(kept.state().world.root(), root);
+            }
+        }
+    }
+}
