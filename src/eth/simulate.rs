@@ -9,9 +9,10 @@ use super::{
 };
 use crate::cu::{
     evm,
-    lab::{BlockOverrides, Lab, No, Overrides, Setting, Step, Trial, Wish},
+    lab::{BlockOverrides, How, Lab, No, Overrides, Setting, Step, Trial, Wish, unsigned},
 };
-use alloy_primitives::{B256, Bloom, BloomInput, U256, keccak256};
+use alloy_consensus::{Transaction, TxType};
+use alloy_primitives::{Address, B256, Bloom, BloomInput, Signature, TxKind, U256, keccak256};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,7 +26,16 @@ const BLOCKS_UNORDERED: i32 = -38020;
 const TIMES_UNORDERED: i32 = -38021;
 const TOO_MANY_BLOCKS: i32 = -38026;
 const BLOCK_IS_FULL: i32 = -38015;
-const NO_FUNDS: i32 = -38014;
+/// The same for calls, by how they say it.
+const REFUSALS: [(&str, i32); 7] = [
+    ("nonce too low", -38010),
+    ("nonce too high", -38011),
+    ("max fee per gas less than block base fee", -38012),
+    ("intrinsic gas too low", -38013),
+    ("insufficient funds", -38014),
+    ("the sender is a contract", -38024),
+    ("init code too large", -38025),
+];
 
 /// What a client wants.
 #[derive(Deserialize)]
@@ -57,6 +67,10 @@ struct Chain {
     time: u64,
     hash: B256,
     gas_limit: u64,
+    chain_id: u64,
+    how: How,
+    /// Transactions are shown whole.
+    is_full: bool,
 }
 
 /// A block of it.
@@ -65,16 +79,14 @@ struct Block {
     time: u64,
     hash: B256,
     steps: Vec<Step>,
+    /// The transactions that they would be, with a signature of zeros, and whose.
+    transactions: Vec<(evm::Envelope, Address)>,
+    is_full: bool,
 }
 
 pub(super) async fn simulate(process: &Process, params: &Params) -> Result<Value, RpcError> {
     let what = "parameter 0 should be blockStateCalls";
     let wanted: Wanted = parsed(params.get(0), what)?.ok_or_else(|| RpcError::invalid(what))?;
-    if wanted.validation || wanted.trace_transfers || wanted.return_full_transactions {
-        return Err(RpcError::invalid(
-            "validation, traceTransfers and returnFullTransactions are not done here: calls are tried as messages",
-        ));
-    }
     let mut calls = wanted.block_state_calls.iter().flat_map(|block| &block.calls);
     if calls.clone().count() > CALLS_MAX {
         return Err(RpcError::invalid(format!("at most {CALLS_MAX} calls are simulated at once")));
@@ -86,7 +98,9 @@ pub(super) async fn simulate(process: &Process, params: &Params) -> Result<Value
     let last = process.block(number).await?;
     let last = last.ok_or_else(|| RpcError::server("there is no such block"))?;
     let (hash, time, gas_limit) = (last.hash, last.timestamp, last.gas_limit);
-    let mut chain = Chain { number, time, hash, gas_limit };
+    let how = How { is_checked: wanted.validation, tells_transfers: wanted.trace_transfers };
+    let (is_full, chain_id) = (wanted.return_full_transactions, process.chain_id());
+    let mut chain = Chain { number, time, hash, gas_limit, chain_id, how, is_full };
     let spot = process.spot(BlockName::Number(number)).await?;
     let stand_in = StandIn::new(&process.id, &first)?;
     let tried = within(|stop| {
@@ -149,14 +163,15 @@ impl Chain {
         block_overrides.time = Some(time);
         block_overrides.random.get_or_insert_default();
         let limit = block_overrides.gas_limit.unwrap_or(self.gas_limit);
-        let (mut steps, mut left) = (Vec::new(), limit);
+        let (mut steps, mut transactions, mut left) = (Vec::new(), Vec::new(), limit);
         for wish in calls {
             if wish.gas.is_some_and(|gas| gas > left) {
                 return Err(RpcError::new(BLOCK_IS_FULL, "the block's gas limit is reached"));
             }
             let block = block_overrides.clone();
+            transactions.push(self.transaction(&lab, &wish, left)?);
             let trial = Trial { setting: setting.clone(), wish, block };
-            let step = lab.advance(&trial, left).map_err(refused)?;
+            let step = lab.advance(&trial, left, self.how).map_err(refused)?;
             left = left.saturating_sub(step.gas.1);
             steps.push(step);
         }
@@ -166,16 +181,41 @@ impl Chain {
         let hash = keccak256(words.concat());
         let parent = std::mem::replace(&mut self.hash, hash);
         (self.number, self.time, self.gas_limit) = (number, time, limit);
-        let block = Block { number, time, hash: self.hash, steps };
+        let (hash, is_full) = (self.hash, self.is_full);
+        let block = Block { number, time, hash, steps, transactions, is_full };
         Ok(block.shown((parent, root, limit - left), &block_overrides, limit))
+    }
+}
+
+impl Chain {
+    /// The transaction that a call would be.
+    fn transaction(
+        &self,
+        lab: &Lab,
+        wish: &Wish,
+        left: u64,
+    ) -> Result<(evm::Envelope, Address), RpcError> {
+        let (mut wish, from) = (wish.clone(), wish.from.unwrap_or_default());
+        wish.nonce = wish.nonce.or_else(|| Some(lab.world().nonce(from)));
+        wish.gas = wish.gas.or(Some(left));
+        wish.chain_id = wish.chain_id.or(Some(self.chain_id));
+        wish.to = wish.to.or(Some(TxKind::Create));
+        if !matches!(wish.preferred_type(), TxType::Legacy | TxType::Eip2930) {
+            wish.max_priority_fee_per_gas = wish.max_priority_fee_per_gas.or(Some(0));
+            wish.max_fee_per_gas = wish.max_fee_per_gas.or(wish.max_priority_fee_per_gas);
+        }
+        let unsigned = unsigned(wish).map_err(RpcError::invalid)?;
+        let nobody = Signature::new(U256::ZERO, U256::ZERO, false);
+        Ok((unsigned.into_envelope(nobody), from))
     }
 }
 
 /// Why a call could not be tried, by the codes that there are for it.
 fn refused(no: No) -> RpcError {
-    match no {
-        No::Invalid(why) if why.starts_with("insufficient funds") => RpcError::new(NO_FUNDS, why),
-        no => no.into(),
+    let No::Invalid(why) = no else { return no.into() };
+    match REFUSALS.iter().find(|(begins, _)| why.starts_with(begins)) {
+        Some((_, code)) => RpcError::new(*code, why),
+        None => RpcError::server(why),
     }
 }
 
@@ -186,7 +226,11 @@ impl Block {
         said: &BlockOverrides,
         limit: u64,
     ) -> Value {
-        let hashes: Vec<B256> = (0..self.steps.len()).map(|at| self.transaction(at)).collect();
+        let hashes: Vec<B256> = (0..self.steps.len()).map(|at| self.hash_of(at)).collect();
+        let transactions: Vec<Value> = match self.is_full {
+            true => (0..hashes.len()).map(|at| self.whole(at)).collect(),
+            false => hashes.iter().map(|hash| json!(hash)).collect(),
+        };
         let mut bloom = Bloom::default();
         for log in self.steps.iter().flat_map(|step| &step.logs) {
             bloom.accrue(BloomInput::Raw(log.address.as_slice()));
@@ -218,7 +262,7 @@ impl Block {
             "uncles": [],
             "withdrawals": [],
             "size": "0x0",
-            "transactions": hashes,
+            "transactions": transactions,
             "calls": calls,
         });
         if let Value::Object(own) = own {
@@ -227,9 +271,27 @@ impl Block {
         shown.into()
     }
 
-    /// A call has no signature to make a hash of.
-    fn transaction(&self, at: usize) -> B256 {
-        keccak256([self.hash.as_slice(), &at.to_be_bytes()].concat())
+    fn hash_of(&self, at: usize) -> B256 {
+        self.transactions.get(at).map(|(envelope, _)| *envelope.tx_hash()).unwrap_or_default()
+    }
+
+    /// A transaction, as blocks show it.
+    fn whole(&self, at: usize) -> Value {
+        let Some((envelope, from)) = self.transactions.get(at) else { return Value::Null };
+        let mut shown = serde_json::to_value(envelope).unwrap_or_default();
+        let placed = json!({
+            "from": from,
+            "hash": envelope.tx_hash(),
+            "blockHash": self.hash,
+            "blockNumber": quantity(self.number),
+            "blockTimestamp": quantity(self.time),
+            "transactionIndex": quantity(at),
+            "gasPrice": quantity(envelope.effective_gas_price(None)),
+        });
+        if let (Some(shown), Value::Object(placed)) = (shown.as_object_mut(), placed) {
+            shown.extend(placed);
+        }
+        shown
     }
 
     fn step(&self, at: usize, step: &Step, first_log: usize) -> Value {
@@ -241,7 +303,7 @@ impl Block {
                 "blockNumber": quantity(self.number),
                 "blockHash": self.hash,
                 "blockTimestamp": quantity(self.time),
-                "transactionHash": self.transaction(at),
+                "transactionHash": self.hash_of(at),
                 "transactionIndex": quantity(at),
                 "logIndex": quantity(first_log + index),
                 "removed": false,

@@ -5,14 +5,19 @@
 use crate::machine::Ctx;
 use revm::{
     Inspector,
+    context::{ContextTr, JournalTr},
     context_interface::context::ContextError,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter,
         interpreter_types::{Jumps, ReturnData},
     },
-    primitives::{Address, Log, U256},
+    primitives::{Address, B256, Log, LogData, U256},
 };
-use revm_inspectors::{access_list::AccessListInspector, tracing::DebugInspector};
+use revm_inspectors::{
+    access_list::AccessListInspector,
+    tracing::DebugInspector,
+    transfer::{TRANSFER_EVENT_TOPIC, TRANSFER_LOG_EMITTER},
+};
 
 /// Bytes that a trace may take in memory, about; as text it takes up to twice that.
 const TRACE_BYTES: usize = 32 << 20;
@@ -32,6 +37,7 @@ pub(crate) enum Watcher {
     Nobody,
     Tracer(Box<Tracer>),
     Touched(Box<AccessListInspector>),
+    Transfers(Transfers),
 }
 
 /// What a tracer writes down at each step.
@@ -84,6 +90,55 @@ impl Tracer {
     }
 }
 
+/// Tells value that moves as logs, as if it were a token's (`eth_simulateV1`). What a frame that failed moved
+/// is not told.
+#[derive(Default)]
+pub(crate) struct Transfers(Vec<bool>);
+
+impl Transfers {
+    /// A frame begins, which moves `value`.
+    fn begin(&mut self, ctx: &mut Ctx, (from, to): (Address, Address), value: U256) {
+        self.0.push(!value.is_zero());
+        if value.is_zero() {
+            return;
+        }
+        let topics = vec![TRANSFER_EVENT_TOPIC, from.into_word(), to.into_word()];
+        let data = LogData::new_unchecked(topics, B256::from(value).0.into());
+        ctx.journal_mut().log(Log { address: TRANSFER_LOG_EMITTER, data });
+    }
+
+    /// It ends. If it failed, its own logs are gone already, and what it was told to move is the last one.
+    fn end(&mut self, ctx: &mut Ctx, is_ok: bool) {
+        if self.0.pop() == Some(true) && !is_ok {
+            ctx.journaled_state.inner.logs.pop();
+        }
+    }
+}
+
+impl Inspector<Ctx> for Transfers {
+    fn call(&mut self, ctx: &mut Ctx, inputs: &mut CallInputs) -> Option<CallOutcome> {
+        let who = (inputs.transfer_from(), inputs.transfer_to());
+        self.begin(ctx, who, inputs.transfer_value().unwrap_or_default());
+        None
+    }
+
+    fn call_end(&mut self, ctx: &mut Ctx, _: &CallInputs, outcome: &mut CallOutcome) {
+        self.end(ctx, outcome.result.is_ok());
+    }
+
+    fn create(&mut self, ctx: &mut Ctx, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+        let from = inputs.caller();
+        let nonce =
+            ctx.journal_mut().load_account(from).map_or(0, |account| account.data.info.nonce);
+        self.begin(ctx, (from, inputs.created_address(nonce)), inputs.value());
+        None
+    }
+
+    fn create_end(&mut self, ctx: &mut Ctx, _: &CreateInputs, outcome: &mut CreateOutcome) {
+        self.end(ctx, outcome.result.is_ok());
+    }
+}
+
 impl Watcher {
     pub(crate) fn is_nobody(&self) -> bool {
         matches!(self, Self::Nobody)
@@ -110,6 +165,7 @@ macro_rules! pass_on {
                 $told
             }
             Self::Touched($watcher) => $told,
+            Self::Transfers($watcher) => $told,
         }
     };
 }

@@ -2,9 +2,11 @@
 
 use super::{Lab, No, Surroundings, Trial, why};
 use crate::{
+    machine::Manner,
     message::Plan,
     reply,
     run::{Part, Spent, on_machine},
+    watch::{Transfers, Watcher},
     world::{Empty, World},
 };
 use drivebay_disk::FaultCode;
@@ -28,13 +30,35 @@ pub struct Step {
     pub failure: Option<(String, bool)>,
 }
 
+/// How calls are tried that others follow.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// With the checks of a transaction: of nonce, fees, funds, gas and sender.
+    pub is_checked: bool,
+    /// Value that moves is told as logs of [`revm_inspectors::transfer::TRANSFER_LOG_EMITTER`], but not what
+    /// a contract leaves to others when it ends itself.
+    pub tells_transfers: bool,
+}
+
 impl Lab {
     /// Tries a call with at most so much gas, and stays in the state that it leaves. One that fails leaves
     /// its nonce, as on Ethereum; one that cannot be tried leaves nothing.
-    pub fn advance(&mut self, trial: &Trial, gas: u64) -> Result<Step, No> {
+    pub fn advance(&mut self, trial: &Trial, gas: u64, how: How) -> Result<Step, No> {
         let mut plan = self.plan(trial, trial.wish.gas.unwrap_or(u64::MAX).min(gas))?;
         let limit = plan.tx.gas_limit;
-        self.commit(&trial.around(), &mut plan).or_else(|part| ended(*part, limit))
+        let watcher = match how.tells_transfers {
+            true => Watcher::Transfers(Transfers::default()),
+            false => Watcher::Nobody,
+        };
+        if !how.is_checked {
+            let done = self.commit(&trial.around(), &mut plan, watcher);
+            return done.or_else(|part| ended(*part, limit));
+        }
+        let nonce = || self.state.world.nonce(plan.tx.caller);
+        plan.tx.nonce = trial.wish.nonce.unwrap_or_else(nonce);
+        plan.manner = Manner::Ethereum;
+        let around = Surroundings { is_free: false, ..trial.around() };
+        self.commit(&around, &mut plan, watcher).map_err(|part| not_run(*part))
     }
 
     /// Runs a transaction, and stays in the state that it leaves, with what it withdraws gone, as a message
@@ -43,8 +67,10 @@ impl Lab {
         &mut self,
         around: &Surroundings,
         plan: &mut Plan,
+        by: Watcher,
     ) -> Result<Step, Box<Part>> {
         let (done, state) = on_machine(self.disk.spec, |machine| {
+            machine.watch(by);
             let mut run = self.run(machine, around);
             let done = run.transact(plan, &mut Spent::default()).and_then(|(result, changes)| {
                 let withdrawn = run.withdrawn(&result)?;
@@ -52,6 +78,7 @@ impl Lab {
                 run.burn(withdrawn);
                 Ok(result)
             });
+            machine.watch(Watcher::Nobody);
             let state = machine.db().unload();
             self.clear(machine);
             (done, state)
@@ -89,6 +116,16 @@ impl Lab {
                 failed(Bytes::new(), reply::halted(&reason).to_owned(), false)
             }
         }
+    }
+}
+
+/// Why a transaction, whose end of gas is its own, could not run.
+pub(super) fn not_run(part: Part) -> No {
+    match part {
+        Part::Over(Some(fault), _) if fault.code == FaultCode::OutOfFuel => {
+            No::Invalid("intrinsic gas too low".into())
+        }
+        part => why(part),
     }
 }
 

@@ -10,7 +10,7 @@ mod overrides;
 mod trace;
 mod transact;
 
-pub use advance::Step;
+pub use advance::{How, Step};
 pub use alloy_rpc_types_eth::{
     AccessList, BlockOverrides, TransactionRequest as Wish, state::StateOverride as Overrides,
 };

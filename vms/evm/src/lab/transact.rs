@@ -1,14 +1,13 @@
 //! Transactions as Ethereum has them, one after the other, each on the state that the one before it left.
 
-use super::{BlockOverrides, Lab, No, Order, Setting, Step, Surroundings, Wish, why};
+use super::{BlockOverrides, Lab, No, Order, Setting, Step, Surroundings, Wish, advance::not_run};
 use crate::{
     machine::Manner,
     message::Plan,
-    run::Part,
     signed::{self, Envelope},
+    watch::Watcher,
 };
 use alloy_consensus::{EthereumTypedTransaction, TxEip4844, TxType};
-use drivebay_disk::FaultCode;
 use revm::primitives::Address;
 
 /// A transaction of any type that nobody has signed.
@@ -37,12 +36,7 @@ impl Lab {
     ) -> Result<Step, No> {
         let mut plan = signed_plan(setting, signed, gas)?;
         let around = Surroundings { setting, block, is_free: false };
-        self.commit(&around, &mut plan).map_err(|part| match *part {
-            Part::Over(Some(fault), _) if fault.code == FaultCode::OutOfFuel => {
-                No::Invalid("intrinsic gas too low".into())
-            }
-            part => why(part),
-        })
+        self.commit(&around, &mut plan, Watcher::Nobody).map_err(|part| not_run(*part))
     }
 
     /// Runs a transaction, and tells what it did, as JSON. The state stays as it was.
