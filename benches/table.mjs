@@ -20,16 +20,16 @@ const median = (list, key) => {
 };
 const time = (micros) => (micros === undefined ? '–' : (micros / 1e3).toPrecision(3));
 const over = (a, b) => (a === undefined || b === undefined ? '–' : (a / b).toFixed(2));
-const roads = ['bare', 'drive', 'root', 'thaw', 'loader nocopy', 'loader std'];
-const heads = ['step', 'bare', 'drive', 'root', 'thaw alone', 'loader, no copies', 'loader', 'loader / drive',
-  'loader without copies / bare', 'drive / bare', 'root / bare', 'MB of a drive'];
+const roads = ['bare', 'drive', 'read', 'root', 'thaw', 'loader nocopy', 'loader std'];
+const heads = ['step', 'bare', 'drive', 'drive, read', 'root', 'thaw alone', 'loader, no copies', 'loader', 'loader / drive',
+  'loader without copies / bare', 'drive / bare', 'read / bare', 'root / bare', 'MB of a drive'];
 console.log(`| ${heads.join(' | ')} |\n|${'---|'.repeat(heads.length)}`);
 for (const [name, found] of rows) {
-  const [bare, drive, root, thaw, nocopy, std] = roads.map((road) => median(found[road], 'micros'));
+  const [bare, drive, read, root, thaw, nocopy, std] = roads.map((road) => median(found[road], 'micros'));
   // What is no read is evaluated on the road "thaw" as on any other.
   const alone = /dryrun/.test(name) ? thaw : undefined;
-  const cells = [...[bare, drive, root, alone, nocopy, std].map(time), over(std, drive), over(nocopy, bare),
-    over(drive, bare), over(root, bare), median(found.drive, 'memory') ?? '–'];
+  const cells = [...[bare, drive, read, root, alone, nocopy, std].map(time), over(std, drive), over(nocopy, bare),
+    over(drive, bare), over(read, bare), over(root, bare), median(found.memory ?? found.drive, 'memory') ?? '–'];
   console.log(`| ${name} | ${cells.join(' | ')} |`);
 }
 const compute = [...rows].filter(([name]) => name.startsWith('C_compute c_')).map(([, found]) => found);

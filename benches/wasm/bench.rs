@@ -2,8 +2,9 @@
 //!
 //! `cargo bench -p drivebay-wasm --bench wasm -- WORKLOAD.json MODULE.wasm FORMAT [key=value …]` prints one line of
 //! JSON for every step of the workload. Keys: `limit` (messages of a step at most), `road` (`bare`, `drive`,
-//! `root`, or `all` three in turn, message by message; `thaw`: a dry-run
-//! is only thawed and dropped), `times` (the whole workload so often, each time anew), `pages` (raise the module's declared memory maximum to so many pages). `benches/run` calls it.
+//! `read`, `root`, or `all` four in turn, message by message; `thaw`: a dry-run is only thawed and dropped; `memory`:
+//! `drive`, for what it holds), `times` (the whole workload so often, each time anew), `pages` (raise the module's
+//! declared memory maximum to so many pages). `benches/run` calls it.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench")]
 
 #[path = "../clock.rs"]
@@ -27,7 +28,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let [workload, module, format, options @ ..] = args.as_slice() else {
         println!(
-            "usage: wasm WORKLOAD.json MODULE.wasm FORMAT [limit=N] [road=bare|drive|root|all|thaw] [times=N] [pages=N]"
+            "usage: wasm WORKLOAD.json MODULE.wasm FORMAT [limit=N] [road=bare|drive|read|root|all|thaw|memory] [times=N] [pages=N]"
         );
         return;
     };
@@ -41,7 +42,7 @@ fn main() {
     }
     let module = Module::new(bytes, format.as_str(), Vec::new());
     let names = match options.get("road").copied().unwrap_or("drive") {
-        "all" => vec!["bare", "drive", "root"],
+        "all" => vec!["bare", "drive", "read", "root"],
         one => vec![one],
     };
     let mut taken = vec![vec![Taken::default(); names.len()]; workload.steps.len()];
@@ -59,9 +60,10 @@ fn main() {
 fn road(name: &str, module: &Module) -> Box<dyn Road> {
     match name {
         "bare" => Box::new(BareRoad::new(module)),
-        "root" => Box::new(DriveRoad::new(module, true)),
-        "thaw" => Box::new(ThawRoad(DriveRoad::new(module, false))),
-        _ => Box::new(DriveRoad::new(module, false)),
+        "root" => Box::new(DriveRoad::new(module, Reader::Root)),
+        "read" => Box::new(DriveRoad::new(module, Reader::State)),
+        "thaw" => Box::new(ThawRoad(DriveRoad::new(module, Reader::None))),
+        _ => Box::new(DriveRoad::new(module, Reader::None)),
     }
 }
 
@@ -137,22 +139,32 @@ impl Road for BareRoad {
     }
 }
 
+/// Who reads between any two messages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    None,
+    /// The state, so that no commit waits.
+    State,
+    /// And its Merkle root.
+    Root,
+}
+
 struct DriveRoad {
     drive: Option<Box<dyn Drive>>,
     frozen: Option<Arc<dyn Frozen>>,
     /// The drive of the last dry-run, which serves the next one at the same state.
     window: Option<Box<dyn Drive>>,
     limits: Limits,
-    root: bool,
+    reader: Reader,
 }
 
 impl DriveRoad {
-    fn new(module: &Module, root: bool) -> Self {
+    fn new(module: &Module, reads: Reader) -> Self {
         let reader = WasmReader::new(EngineKind::Speed).unwrap();
         let disk = reader.read(module, &NoArtifacts).unwrap_or_else(|error| panic!("{error}"));
         let drive = Arc::clone(&disk).mount(disk.blank()).unwrap_or_else(|error| panic!("{error}"));
         let limits = limits(&reader, module);
-        Self { drive: Some(drive), frozen: None, window: None, limits, root }
+        Self { drive: Some(drive), frozen: None, window: None, limits, reader: reads }
     }
 }
 
@@ -187,8 +199,11 @@ impl Road for DriveRoad {
 
     fn rest(&mut self) {
         let frozen = self.drive.as_mut().unwrap().freeze().unwrap();
-        if self.root {
-            std::hint::black_box(frozen.image().unwrap().root());
+        if self.reader != Reader::None {
+            let image = frozen.image().unwrap();
+            if self.reader == Reader::Root {
+                std::hint::black_box(image.root());
+            }
         }
         self.frozen = Some(frozen);
     }

@@ -9,7 +9,7 @@ use crate::linear::Base;
 use crate::live::Live;
 use crate::state::State;
 use drivebay_disk::{PAGE, Pages};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A base is as good as new while a state differs from it in no more than one page of so many.
@@ -18,6 +18,9 @@ const NEAR: u64 = 16;
 const LEAST: u64 = 1024;
 /// Pages of a base from which on a live memory lies on it too: below, faults cost more than the memory is worth.
 const LARGE: u64 = 8192;
+/// What was thawed and is let go is kept for the next one while it has no more than one page of its own for so many
+/// of its base, or `LEAST` pages: beyond, its memory is worth more than the time it saves.
+const OWNS: u64 = 4;
 /// Bases written in a row of which none served a second state.
 const WASTED: u32 = 2;
 
@@ -41,6 +44,8 @@ pub(crate) struct Bases {
     slot: Mutex<Slot>,
     /// States to go until what is put off may be evaluated again: it was just now, and may be soon.
     wary: AtomicU32,
+    /// Pages that the spare guest has for itself.
+    spare: AtomicU64,
 }
 
 #[derive(Default)]
@@ -60,6 +65,8 @@ struct Spare {
     live: Live,
     /// Where it stands.
     start: Start,
+    /// The most pages that it has for itself.
+    owns: u64,
 }
 
 impl Bases {
@@ -67,7 +74,7 @@ impl Bases {
     pub(crate) fn of(committed: &Shared) -> Arc<Self> {
         let committed = Arc::downgrade(committed);
         let slot = Mutex::new(Slot { committed, ..Slot::default() });
-        Arc::new(Self { slot, wary: AtomicU32::new(0) })
+        Arc::new(Self { slot, ..Self::default() })
     }
 
     /// The latest base, if a live memory may lie on it rather than keep a copy: if it is large, and near `memory`.
@@ -107,7 +114,7 @@ impl Bases {
         }
         slot.wasted += 1;
         // It cannot serve the new base.
-        slot.spare = None;
+        self.hold(&mut slot, None);
         slot.base = Base::write(memory).map(Arc::new);
         let base = Arc::clone(slot.base.as_ref()?);
         let old = std::mem::replace(memory, base.pages().clone());
@@ -124,7 +131,7 @@ impl Bases {
         let mut slot = held(&self.slot);
         slot.quiet = 0;
         let near = |spare: &Spare| Arc::ptr_eq(&spare.start.base, &start.base);
-        let spare = slot.spare.take().filter(near)?;
+        let spare = self.hold(&mut slot, None).filter(near)?;
         let mut pages = spare.start.own;
         pages.extend(&start.own);
         pages.sort_unstable();
@@ -132,15 +139,32 @@ impl Bases {
         Some((spare.live, pages))
     }
 
-    /// Keeps a guest that stands at `start` for whoever is thawed next.
-    pub(crate) fn keep_spare(&self, live: Live, start: Start) {
+    /// Keeps a guest that stands at `start` for whoever is thawed next, unless it has too much for itself.
+    pub(crate) fn keep_spare(&self, mut live: Live, start: Start) {
+        let most = LEAST.max(start.base.kept() / OWNS);
+        let owns = live.owns(most);
+        if owns > most {
+            return;
+        }
         let mut slot = held(&self.slot);
-        let spare = Spare { live, start };
+        let spare = Spare { live, start, owns };
         // One that lies on an older base is of use to nobody.
         let latest = slot.base.as_ref().is_some_and(|base| Arc::ptr_eq(base, &spare.start.base));
-        let old = if latest { slot.spare.replace(spare) } else { Some(spare) };
+        let old = if latest { self.hold(&mut slot, Some(spare)) } else { Some(spare) };
         drop(slot);
         drop(old);
+    }
+
+    /// Has another spare guest, or none. The one that was there is given back.
+    fn hold(&self, slot: &mut Slot, spare: Option<Spare>) -> Option<Spare> {
+        let owns = spare.as_ref().map_or(0, |spare| spare.owns);
+        self.spare.store(owns, Ordering::Relaxed);
+        std::mem::replace(&mut slot.spare, spare)
+    }
+
+    /// Bytes that the spare guest has for itself.
+    pub(crate) fn spare_bytes(&self) -> u64 {
+        self.spare.load(Ordering::Relaxed) * PAGE as u64
     }
 
     /// Calls that were not committed had to be evaluated again.
@@ -159,7 +183,7 @@ impl Bases {
         let _ = self.wary.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         let Ok(mut slot) = self.slot.try_lock() else { return };
         slot.quiet = slot.quiet.saturating_add(1);
-        let old = if slot.quiet > QUIET { slot.spare.take() } else { None };
+        let old = if slot.quiet > QUIET { self.hold(&mut slot, None) } else { None };
         drop(slot);
         drop(old);
     }

@@ -28,6 +28,8 @@ pub(crate) struct Live {
     watch: Watch,
     /// Its memory was mapped from a base, and lies there where it was not written.
     mapped: bool,
+    /// The most pages that lie there no longer, as of the last time that the memory was brought to a state.
+    owned: u64,
 }
 
 /// How an evaluation ended, short of a host error.
@@ -75,8 +77,8 @@ impl Live {
         store.data_mut().guest = Some(guest.clone());
         let globals = state_globals(&mut store, instance, facts)?;
         let adopted = (state.stage == Stage::Adopted).then(|| state.memory.clone());
-        let (stage, watch, mapped) = (state.stage, Watch::new(), false);
-        let mut live = Self { store, guest, globals, stage, adopted, watch, mapped };
+        let (stage, watch, mapped, owned) = (state.stage, Watch::new(), false, 0);
+        let mut live = Self { store, guest, globals, stage, adopted, watch, mapped, owned };
         live.lay_globals(facts, &laid.globals)?;
         live.make_room(&laid.memory)?;
         match start.filter(|_| state.stage != Stage::Adopted) {
@@ -105,6 +107,7 @@ impl Live {
     fn map_memory(&mut self, pages: &Pages, start: &Start) -> Result<(), HostError> {
         let memory = self.guest.memory.data_mut(&mut self.store);
         start.base.map(memory)?;
+        self.owned = start.own.len() as u64;
         lay(memory, pages, &start.own)
     }
 
@@ -137,6 +140,7 @@ impl Live {
 
     /// Makes pages ready that will be written.
     pub(crate) fn warm(&mut self, pages: &[u64]) {
+        self.owned += pages.len() as u64;
         linear::warm(self.guest.memory.data_mut(&mut self.store), pages);
     }
 
@@ -183,6 +187,8 @@ impl Live {
         }
         let Some(pages) = self.touched() else { return Ok(false) };
         let stands = self.stand_in(base, facts, &pages)?;
+        // They were no longer on the base before.
+        self.owned = pages.len() as u64;
         if self.watch.knows() {
             self.written();
         }
@@ -216,6 +222,7 @@ impl Live {
             return Ok(false);
         }
         self.make_room(&state.memory)?;
+        self.owned += pages.len() as u64;
         lay(self.guest.memory.data_mut(&mut self.store), &state.memory, pages)?;
         self.lay_globals(facts, &state.globals)?;
         let world = self.store.data_mut();
@@ -223,6 +230,17 @@ impl Live {
         world.asyncify = Asyncify::Normal;
         world.run = None;
         Ok(true)
+    }
+
+    /// How many pages of a memory that was mapped from a base, and stands in a state, lie there no longer: no fewer
+    /// than are, and if these are more than `few`, no more.
+    pub(crate) fn owns(&mut self, few: u64) -> u64 {
+        if self.owned > few
+            && let Some(own) = self.mapped_own()
+        {
+            self.owned = own.len() as u64;
+        }
+        self.owned
     }
 
     /// Bytes of guest memory.

@@ -310,7 +310,9 @@ impl Process {
         let live = self.live.as_ref();
         let guest = live
             .map_or(0, |live| committed.pages * PAGE as u64 + live.store.data().posix.held_bytes());
-        guest + committed.held * PAGE as u64
+        // What waits for the next reader counts once: for the process's own drive.
+        let spare = if self.thawed { 0 } else { self.bases.spare_bytes() };
+        guest + committed.held * PAGE as u64 + spare
     }
 }
 

@@ -14,6 +14,7 @@ mod logs;
 mod real;
 mod rewriting;
 mod roles;
+mod spare;
 
 use drivebay_conformance::laws;
 use drivebay_disk::DiskReader;
@@ -58,5 +59,6 @@ fn main() {
     trials.extend(hostile::trials());
     trials.extend(logs::trials());
     trials.extend(rewriting::trials());
+    trials.extend(spare::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
