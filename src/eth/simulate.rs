@@ -169,7 +169,7 @@ impl Chain {
                 return Err(RpcError::new(BLOCK_IS_FULL, "the block's gas limit is reached"));
             }
             let block = block_overrides.clone();
-            transactions.push(self.transaction(&lab, &wish, left)?);
+            transactions.push(self.transaction(lab, &wish, left)?);
             let trial = Trial { setting: setting.clone(), wish, block };
             let step = lab.advance(&trial, left, self.how).map_err(refused)?;
             left = left.saturating_sub(step.gas.1);

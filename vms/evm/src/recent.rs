@@ -329,8 +329,11 @@ mod tests {
                 }
                 prop_assert_eq!(all(&mut plain), all(&mut gathering));
             }
-            let state = gathering.unload();
-            prop_assert_eq!(state.clone().world.root(), plain.world.root());
+            let (cloned, root) = (gathering.unload(), plain.world.root());
+            let settled = State { chain: Default::default(), ..State::clone(&cloned) };
+            prop_assert_eq!(settled.world.root(), root);
+            gathering.load(cloned);
+            prop_assert_eq!(gathering.tables().root(), root);
             for (kept, _, root) in kept {
                 prop_assert_eq!(kept.state().world.root(), root);
             }
