@@ -13,6 +13,7 @@ mod cu_store;
 mod eth;
 mod eth_private;
 mod eth_shapes;
+mod eth_simulate;
 mod eth_socket;
 mod evm;
 mod image;
