@@ -1,7 +1,7 @@
 //! `eth_simulateV1`: calls one on the other, checked as transactions, and what they move.
 
 use crate::eth::{home, stage};
-use alloy_primitives::{Address, U256, hex};
+use alloy_primitives::{Address, B256, U256, hex};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
