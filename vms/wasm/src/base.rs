@@ -18,8 +18,9 @@ const NEAR: u64 = 16;
 const LEAST: u64 = 1024;
 /// Pages of a base from which on a live memory lies on it too: below, faults cost more than the memory is worth.
 const LARGE: u64 = 8192;
-/// What was thawed and is let go is kept for the next one while it has no more than one page of its own for so many
-/// of its base, or `LEAST` pages: beyond, its memory is worth more than the time it saves.
+/// What was thawed for a reader is large if it has more than one page of its own for so many of its base, and more
+/// than `LEAST`. To map and touch it anew would cost the next reader six times as much, so it is kept while readers
+/// come, and no longer.
 const OWNS: u64 = 4;
 /// Bases written in a row of which none served a second state.
 const WASTED: u32 = 2;
@@ -27,6 +28,8 @@ const WASTED: u32 = 2;
 /// States that a process goes through before what was thawed for its last reader is let go, and before commits are put
 /// off again after that was of no use.
 const QUIET: u32 = 64;
+/// The same, where what was thawed is large.
+const QUIET_IF_LARGE: u32 = 2;
 
 /// A base, and the pages in which a state differs from it, in order.
 #[derive(Clone)]
@@ -139,13 +142,9 @@ impl Bases {
         Some((spare.live, pages))
     }
 
-    /// Keeps a guest that stands at `start` for whoever is thawed next, unless it has too much for itself.
+    /// Keeps a guest that stands at `start` for whoever is thawed next.
     pub(crate) fn keep_spare(&self, mut live: Live, start: Start) {
-        let most = LEAST.max(start.base.kept() / OWNS);
-        let owns = live.owns(most);
-        if owns > most {
-            return;
-        }
+        let owns = live.owns(most(&start.base));
         let mut slot = held(&self.slot);
         let spare = Spare { live, start, owns };
         // One that lies on an older base is of use to nobody.
@@ -183,10 +182,17 @@ impl Bases {
         let _ = self.wary.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         let Ok(mut slot) = self.slot.try_lock() else { return };
         slot.quiet = slot.quiet.saturating_add(1);
-        let old = if slot.quiet > QUIET { self.hold(&mut slot, None) } else { None };
+        let large = slot.spare.as_ref().is_some_and(|it| it.owns > most(&it.start.base));
+        let quiet = if large { QUIET_IF_LARGE } else { QUIET };
+        let old = if slot.quiet > quiet { self.hold(&mut slot, None) } else { None };
         drop(slot);
         drop(old);
     }
+}
+
+/// The most pages that a guest may have for itself and not be large.
+fn most(base: &Base) -> u64 {
+    LEAST.max(base.kept() / OWNS)
 }
 
 /// A lock, whoever died with it: what is behind it is whole at any time.
