@@ -44,8 +44,11 @@ fn left_by_a_reader(drive: &dyn Drive, frozen: &dyn Frozen) -> Result<u64, Faile
     Ok(drive.resident_bytes().saturating_sub(meanwhile))
 }
 
+/// A drive, and its state for a reader.
+type Stood = (Box<dyn Drive>, Arc<dyn Frozen>);
+
 /// A message, and a reader of the state after it.
-fn message(drive: Box<dyn Drive>, nonce: u64) -> Result<(Box<dyn Drive>, Arc<dyn Frozen>), Failed> {
+fn message(drive: Box<dyn Drive>, nonce: u64) -> Result<Stood, Failed> {
     let call = call(nonce).data("go").build();
     let done = step(drive, call, &ROOM, Arc::new(NoHost))?;
     if done.fault.is_some() {
