@@ -12,7 +12,7 @@ use super::{
 use crate::cu::{At, evm};
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Transaction, Typed2718};
 use alloy_eips::{eip2718::Encodable2718, eip7685::EMPTY_REQUESTS_HASH};
-use alloy_primitives::{B256, Bloom, keccak256};
+use alloy_primitives::{Address, B256, Bloom, keccak256};
 use serde_json::{Map, Value, json};
 
 /// Blocks of one fee history.
@@ -166,37 +166,69 @@ async fn whole(process: &Process, run: &Ran) -> Result<Value, RpcError> {
 
 /// What a transaction says; and where it is, unless it waits.
 fn said(process: &Process, asked: &evm::Transacted, run: Option<&Ran>) -> Value {
-    let mut shown = match &asked.signed {
-        Some(signed) => serde_json::to_value(signed).unwrap_or_default(),
-        // A message is signed as ao signs, so there is no signature of Ethereum to be shown.
-        None => json!({
-            "type": "0x0",
-            "to": asked.to,
-            "value": quantity(asked.value),
-            "input": data(&asked.input),
-            "nonce": run.map(|run| quantity(run.slot.nonce)),
-            "gas": quantity(process.gas_limit()),
-            "gasPrice": "0x0",
-            "chainId": quantity(process.chain_id()),
-            "v": "0x1b",
-            "r": B256::ZERO,
-            "s": B256::ZERO,
-        }),
-    };
+    let place = run.map(|run| Place {
+        block_hash: run.block_hash,
+        number: run.slot.nonce,
+        timestamp: run.timestamp,
+        index: run.slot.tick.into(),
+    });
+    let hash = run.map(|run| run.hash);
+    if let Some(envelope) = &asked.signed {
+        let hash = hash.unwrap_or(*envelope.tx_hash());
+        return signed(envelope, (hash, asked.from), place, run.map(|run| run.base_fee));
+    }
+    // A message is signed as ao signs, so there is no signature of Ethereum to be shown.
+    let message = json!({
+        "type": "0x0",
+        "to": asked.to,
+        "value": quantity(asked.value),
+        "input": data(&asked.input),
+        "nonce": run.map(|run| quantity(run.slot.nonce)),
+        "gas": quantity(process.gas_limit()),
+        "gasPrice": "0x0",
+        "chainId": quantity(process.chain_id()),
+        "v": "0x1b",
+        "r": B256::ZERO,
+        "s": B256::ZERO,
+    });
+    placed(message, (hash, asked.from), place)
+}
+
+/// Where a transaction stands.
+pub(super) struct Place {
+    pub(super) block_hash: B256,
+    pub(super) number: u64,
+    pub(super) timestamp: u64,
+    pub(super) index: u64,
+}
+
+/// A signed transaction: where it stands, unless it waits, and at which base fee, if that is known.
+pub(super) fn signed(
+    envelope: &evm::Envelope,
+    (hash, from): (B256, Address),
+    place: Option<Place>,
+    base_fee: Option<u64>,
+) -> Value {
+    let mut shown = serde_json::to_value(envelope).unwrap_or_default();
+    if let Some(shown) = shown.as_object_mut() {
+        let price = quantity(envelope.effective_gas_price(base_fee));
+        shown.insert("gasPrice".to_owned(), price);
+    }
+    placed(shown, (Some(hash), from), place)
+}
+
+fn placed(mut shown: Value, (hash, from): (Option<B256>, Address), place: Option<Place>) -> Value {
+    let place = place.as_ref();
     let placed = json!({
-        "hash": run.map(|run| run.hash).or_else(|| Some(*asked.signed.as_ref()?.tx_hash())),
-        "from": asked.from,
-        "blockHash": run.map(|run| run.block_hash),
-        "blockNumber": run.map(|run| quantity(run.slot.nonce)),
-        "blockTimestamp": run.map(|run| quantity(run.timestamp)),
-        "transactionIndex": run.map(|run| quantity(run.slot.tick)),
+        "hash": hash,
+        "from": from,
+        "blockHash": place.map(|place| place.block_hash),
+        "blockNumber": place.map(|place| quantity(place.number)),
+        "blockTimestamp": place.map(|place| quantity(place.timestamp)),
+        "transactionIndex": place.map(|place| quantity(place.index)),
     });
     if let (Some(shown), Value::Object(placed)) = (shown.as_object_mut(), placed) {
         shown.extend(placed);
-        if let Some(signed) = &asked.signed {
-            let price = quantity(signed.effective_gas_price(run.map(|run| run.base_fee)));
-            shown.insert("gasPrice".to_owned(), price);
-        }
     }
     shown
 }
@@ -306,8 +338,7 @@ pub(super) async fn fee_history(process: &Process, params: &Params) -> Result<Va
     if percentiles > PERCENTILES_MAX {
         return Err(RpcError::invalid(format!("at most {PERCENTILES_MAX} percentiles")));
     }
-    let newest = process.number(params.block(1)?).await?;
-    let newest = newest.ok_or_else(|| RpcError::server("there is no such block"))?;
+    let newest = process.known(params.block(1)?).await?;
     let oldest = (newest + 1).saturating_sub(count.min(FEES_MAX));
     let limit = process.gas_limit().max(1) as f64;
     let (mut ratios, mut fees) = (Vec::new(), Vec::new());

@@ -30,6 +30,10 @@ impl RpcError {
         Self::new(-32000, text)
     }
 
+    pub(super) fn no_block() -> Self {
+        Self::server("there is no such block")
+    }
+
     pub(super) fn text(&self) -> &str {
         &self.text
     }

@@ -71,12 +71,11 @@ pub(super) fn shown(run: &Ran, log: &Log, index: usize) -> Value {
 async fn range(process: &Process, object: &Map<String, Value>) -> Result<(u64, u64), RpcError> {
     let said = |key: &str| object.get(key).filter(|value| !value.is_null());
     let block = |key: &str| said(key).map_or(Ok(BlockName::Latest), params::block);
-    let missing = || RpcError::server("there is no such block");
     if said("blockHash").is_some() {
         if said("fromBlock").or(said("toBlock")).is_some() {
             return Err(RpcError::invalid("blockHash goes with neither fromBlock nor toBlock"));
         }
-        let number = process.number(block("blockHash")?).await?.ok_or_else(missing)?;
+        let number = process.known(block("blockHash")?).await?;
         return Ok((number, number));
     }
     let (from, to) = (block("fromBlock")?, block("toBlock")?);

@@ -88,6 +88,11 @@ impl Process {
         })
     }
 
+    /// The number of a block that there must be.
+    pub(super) async fn known(&self, block: BlockName) -> Result<u64, RpcError> {
+        self.number(block).await?.ok_or_else(RpcError::no_block)
+    }
+
     async fn number_of(&self, hash: B256) -> Result<Option<u64>, RpcError> {
         let Some(chain) = self.chain().await else {
             self.latest().await?;
@@ -134,21 +139,14 @@ impl Process {
 
     /// Where the state of a block is asked for.
     pub(super) async fn spot(&self, block: BlockName) -> Result<Spot, RpcError> {
-        if let Some(private) = &self.private {
-            let number = self.number(block).await?;
-            let number = number.ok_or_else(|| RpcError::server("there is no such block"))?;
-            let stand = private.lock().await.stand(number);
-            return match stand {
-                Some(stand) => Ok(Spot::Private(stand)),
-                None => self.scheduled_at(number).await.map(Spot::Process),
-            };
-        }
-        if matches!(block, BlockName::Latest | BlockName::Pending) {
+        if self.private.is_none() && matches!(block, BlockName::Latest | BlockName::Pending) {
             return Ok(Spot::Process(At::Latest));
         }
-        let number = self.number(block).await?;
-        let number = number.ok_or_else(|| RpcError::server("there is no such block"))?;
-        self.scheduled_at(number).await.map(Spot::Process)
+        let number = self.known(block).await?;
+        match self.chain().await.and_then(|chain| chain.stand(number)) {
+            Some(stand) => Ok(Spot::Private(stand)),
+            None => self.scheduled_at(number).await.map(Spot::Process),
+        }
     }
 
     /// Where the state after a block of the process itself is found.

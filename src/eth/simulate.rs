@@ -1,7 +1,7 @@
 //! `eth_simulateV1`: calls in blocks that never will be, each on the state that the one before it left.
 
 use super::{
-    blocks::bare,
+    blocks::{Place, bare, signed},
     call::{StandIn, parsed, within},
     error::RpcError,
     params::{BlockName, Params, data, quantity},
@@ -9,10 +9,9 @@ use super::{
 };
 use crate::cu::{
     evm,
-    lab::{BlockOverrides, How, Lab, No, Overrides, Setting, Step, Trial, Wish, unsigned},
+    lab::{BlockOverrides, How, Lab, No, Overrides, Setting, Step, Trial, Wish, filled, unsigned},
 };
-use alloy_consensus::{Transaction, TxType};
-use alloy_primitives::{Address, B256, Bloom, BloomInput, Signature, TxKind, U256, keccak256};
+use alloy_primitives::{Address, B256, Bloom, BloomInput, Signature, U256, keccak256};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -93,10 +92,8 @@ pub(super) async fn simulate(process: &Process, params: &Params) -> Result<Value
     }
     let first = calls.next().cloned().unwrap_or_default();
     process.eth.face.admission.allow_dry_run(process.caller)?;
-    let number = process.number(params.block(1)?).await?;
-    let number = number.ok_or_else(|| RpcError::server("there is no such block"))?;
-    let last = process.block(number).await?;
-    let last = last.ok_or_else(|| RpcError::server("there is no such block"))?;
+    let number = process.known(params.block(1)?).await?;
+    let last = process.block(number).await?.ok_or_else(RpcError::no_block)?;
     let (hash, time, gas_limit) = (last.hash, last.timestamp, last.gas_limit);
     let how = How { is_checked: wanted.validation, tells_transfers: wanted.trace_transfers };
     let (is_full, chain_id) = (wanted.return_full_transactions, process.chain_id());
@@ -185,25 +182,17 @@ impl Chain {
         let block = Block { number, time, hash, steps, transactions, is_full };
         Ok(block.shown((parent, root, limit - left), &block_overrides, limit))
     }
-}
 
-impl Chain {
-    /// The transaction that a call would be.
+    /// The transaction that a call would be, where no price is the least that there is.
     fn transaction(
         &self,
         lab: &Lab,
         wish: &Wish,
         left: u64,
     ) -> Result<(evm::Envelope, Address), RpcError> {
-        let (mut wish, from) = (wish.clone(), wish.from.unwrap_or_default());
-        wish.nonce = wish.nonce.or_else(|| Some(lab.world().nonce(from)));
+        let from = wish.from.unwrap_or_default();
+        let mut wish = filled(wish.clone(), lab.world().nonce(from), self.chain_id, 0);
         wish.gas = wish.gas.or(Some(left));
-        wish.chain_id = wish.chain_id.or(Some(self.chain_id));
-        wish.to = wish.to.or(Some(TxKind::Create));
-        if !matches!(wish.preferred_type(), TxType::Legacy | TxType::Eip2930) {
-            wish.max_priority_fee_per_gas = wish.max_priority_fee_per_gas.or(Some(0));
-            wish.max_fee_per_gas = wish.max_fee_per_gas.or(wish.max_priority_fee_per_gas);
-        }
         let unsigned = unsigned(wish).map_err(RpcError::invalid)?;
         let nobody = Signature::new(U256::ZERO, U256::ZERO, false);
         Ok((unsigned.into_envelope(nobody), from))
@@ -278,20 +267,13 @@ impl Block {
     /// A transaction, as blocks show it.
     fn whole(&self, at: usize) -> Value {
         let Some((envelope, from)) = self.transactions.get(at) else { return Value::Null };
-        let mut shown = serde_json::to_value(envelope).unwrap_or_default();
-        let placed = json!({
-            "from": from,
-            "hash": envelope.tx_hash(),
-            "blockHash": self.hash,
-            "blockNumber": quantity(self.number),
-            "blockTimestamp": quantity(self.time),
-            "transactionIndex": quantity(at),
-            "gasPrice": quantity(envelope.effective_gas_price(None)),
-        });
-        if let (Some(shown), Value::Object(placed)) = (shown.as_object_mut(), placed) {
-            shown.extend(placed);
-        }
-        shown
+        let place = Place {
+            block_hash: self.hash,
+            number: self.number,
+            timestamp: self.time,
+            index: at as u64,
+        };
+        signed(envelope, (*envelope.tx_hash(), *from), Some(place), None)
     }
 
     fn step(&self, at: usize, step: &Step, first_log: usize) -> Value {

@@ -28,8 +28,7 @@ pub(super) async fn transaction(process: &Process, params: &Params) -> Result<An
 /// `debug_traceBlockByNumber` and `debug_traceBlockByHash`.
 pub(super) async fn block(process: &Process, params: &Params) -> Result<Answer, RpcError> {
     let options = options(params, 1)?;
-    let number = process.number(params.block(0)?).await?;
-    let number = number.ok_or_else(|| RpcError::server("there is no such block"))?;
+    let number = process.known(params.block(0)?).await?;
     let runs = process.runs(number, number).await?;
     few(&runs)?;
     let mut all = String::from("[");

@@ -102,7 +102,7 @@ impl Chain {
         let mut runs = process.scheduled(slot.nonce.saturating_sub(1), slot.nonce).await?;
         runs.retain(|run| run.slot <= slot);
         let block = Block::of_process(process.gas_limit(), slot.nonce, runs);
-        let block = block.ok_or_else(|| RpcError::server("there is no such block"))?;
+        let block = block.ok_or_else(RpcError::no_block)?;
         let mut state = Kept::of(scene.image())?;
         for address in keys::accounts() {
             let mut rich = Overrides::default();

@@ -21,9 +21,9 @@ use crate::{
     },
     disk::Slot,
 };
-use alloy_consensus::{Transaction, TxType};
+use alloy_consensus::Transaction;
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{B256, Bytes, TxKind, U256, keccak256};
+use alloy_primitives::{B256, Bytes, U256, keccak256};
 use std::{collections::HashMap, sync::Arc};
 
 /// Gas that adds a byte to what is kept, at least: each state is, so a slot that is written anew, for 5,000,
@@ -79,17 +79,9 @@ impl Chain {
             );
             return Err(RpcError::server(text));
         }
-        (wish.from, wish.to) = (Some(from), wish.to.or(Some(TxKind::Create)));
-        wish.nonce = wish.nonce.or_else(|| Some(self.next_nonce(from)));
-        wish.chain_id = wish.chain_id.or(Some(means.chain_id));
-        let fee = u128::from(self.next.base_fee);
-        match wish.preferred_type() {
-            TxType::Legacy | TxType::Eip2930 => wish.gas_price = wish.gas_price.or(Some(fee)),
-            _ => {
-                let tip = *wish.max_priority_fee_per_gas.get_or_insert(0);
-                wish.max_fee_per_gas = wish.max_fee_per_gas.or(Some(fee.saturating_add(tip)));
-            }
-        }
+        wish.from = Some(from);
+        let (nonce, base_fee) = (self.next_nonce(from), self.next.base_fee);
+        let mut wish = lab::filled(wish, nonce, means.chain_id, base_fee);
         if wish.gas.is_none() {
             // One that fails is sent all the same: its receipt says so, and its trace says why.
             let enough = match self.estimate(&wish, means)? {

@@ -18,7 +18,7 @@ pub use alloy_rpc_types_trace::geth::GethDebugTracingOptions as TraceOptions;
 pub use kept::Kept;
 pub(crate) use trace::Traced;
 pub use trace::{Order, Place};
-pub use transact::{Signed, Unsigned, unsigned};
+pub use transact::{Signed, Unsigned, filled, unsigned};
 
 use crate::{
     EvmReader,

@@ -8,7 +8,7 @@ use crate::{
     watch::Watcher,
 };
 use alloy_consensus::{EthereumTypedTransaction, TxEip4844, TxType};
-use revm::primitives::Address;
+use revm::primitives::{Address, TxKind};
 
 /// A transaction of any type that nobody has signed.
 pub type Unsigned = EthereumTypedTransaction<TxEip4844>;
@@ -61,6 +61,20 @@ fn signed_plan(setting: &Setting, signed: &Signed, gas: u64) -> Result<Plan, No>
     }
     let manner = if signed.is_borrowed { Manner::Borrowed } else { Manner::Ethereum };
     Ok(Plan { manner, tx, function: None, hash: None })
+}
+
+/// A wish with what it leaves out of a transaction, but for its gas: a contract is made, and the price is the base
+/// fee.
+pub fn filled(mut wish: Wish, nonce: u64, chain_id: u64, base_fee: u64) -> Wish {
+    wish.to = wish.to.or(Some(TxKind::Create));
+    wish.nonce = wish.nonce.or(Some(nonce));
+    wish.chain_id = wish.chain_id.or(Some(chain_id));
+    if wish.gas_price.is_none() {
+        let tip = *wish.max_priority_fee_per_gas.get_or_insert(0);
+        let fee = u128::from(base_fee).saturating_add(tip);
+        wish.max_fee_per_gas = wish.max_fee_per_gas.or(Some(fee));
+    }
+    wish
 }
 
 /// The transaction that a wish is for, to be signed. The text says what it lacks.
