@@ -404,7 +404,7 @@ impl InspectorHandler for Rulebook {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use drivebay_disk::{Fuel, Limits};
+    use crate::statetest::UNLIMITED;
     use revm::{
         ExecuteEvm, MainBuilder, MainContext,
         database::InMemoryDB,
@@ -412,25 +412,32 @@ mod tests {
         state::{AccountInfo, Bytecode},
     };
 
-    /// Runs code with that much gas, and says what is held after it, and after that was given back.
-    fn held_after(code: &[u8], gas_limit: u64) -> (usize, usize) {
+    const HOME: Address = address!("00000000000000000000000000000000000000aa");
+
+    /// A machine with code at [`HOME`], which nothing limits but gas.
+    fn machine(code: &[u8]) -> Machine {
         let mut machine = Machine::new(SpecId::OSAKA, Precompiles::plain(SpecId::OSAKA));
-        let home = address!("00000000000000000000000000000000000000aa");
-        machine.db().world.set_account(home, 1, U256::ZERO, code);
+        machine.db().world.set_account(HOME, 1, U256::ZERO, code);
         machine.ctx().cfg.tx_gas_limit_cap = Some(u64::MAX);
         machine.ctx().cfg.disable_block_gas_limit = true;
         machine.ctx().cfg.disable_nonce_check = true;
         machine.ctx().cfg.memory_limit = u64::MAX;
-        let limits = Limits {
-            fuel: Fuel(u64::MAX),
-            gas: None,
-            memory_bytes: u64::MAX,
-            output_bytes: u32::MAX,
-            depth: u32::MAX,
-        };
-        let tx = TxEnv { gas_limit, kind: TxKind::Call(home), chain_id: None, ..TxEnv::default() };
-        let around = Around { meter: Meter::new(gas_limit, 0, &limits), ..Around::default() };
-        machine.transact(Manner::Message, tx, around).unwrap();
+        machine
+    }
+
+    fn call(gas_limit: u64) -> TxEnv {
+        TxEnv { gas_limit, kind: TxKind::Call(HOME), chain_id: None, ..TxEnv::default() }
+    }
+
+    fn run(machine: &mut Machine, gas_limit: u64) -> ExecutionResult {
+        let around = Around { meter: Meter::new(gas_limit, 0, &UNLIMITED), ..Around::default() };
+        machine.transact(Manner::Message, call(gas_limit), around).unwrap().0
+    }
+
+    /// Runs code with that much gas, and says what is held after it, and after that was given back.
+    fn held_after(code: &[u8], gas_limit: u64) -> (usize, usize) {
+        let mut machine = machine(code);
+        run(&mut machine, gas_limit);
         let held = machine.held_bytes();
         machine.relax();
         (held, machine.held_bytes())
@@ -438,27 +445,14 @@ mod tests {
 
     /// What code returns, and the gas it takes, here and by revm alone.
     fn both(code: &[u8], gas_limit: u64) -> [(ExecutionResult, u64); 2] {
-        let home = address!("00000000000000000000000000000000000000aa");
-        let tx = TxEnv { gas_limit, kind: TxKind::Call(home), chain_id: None, ..TxEnv::default() };
-        let mut machine = Machine::new(SpecId::OSAKA, Precompiles::plain(SpecId::OSAKA));
-        machine.db().world.set_account(home, 1, U256::ZERO, code);
-        machine.ctx().cfg.disable_nonce_check = true;
-        machine.ctx().cfg.memory_limit = u64::MAX;
-        let limits = Limits {
-            fuel: Fuel(u64::MAX),
-            gas: None,
-            memory_bytes: u64::MAX,
-            output_bytes: u32::MAX,
-            depth: u32::MAX,
-        };
-        let around = Around { meter: Meter::new(gas_limit, 0, &limits), ..Around::default() };
-        let (ours, _) = machine.transact(Manner::Message, tx.clone(), around).unwrap();
+        let mut machine = machine(code);
+        let ours = run(&mut machine, gas_limit);
         let mut db = InMemoryDB::default();
         let code = Bytecode::new_legacy(code.to_vec().into());
-        db.insert_account_info(home, AccountInfo::from_bytecode(code).with_nonce(1));
+        db.insert_account_info(HOME, AccountInfo::from_bytecode(code).with_nonce(1));
         let mut alone = Context::mainnet().with_db(db).build_mainnet();
         alone.ctx.cfg = machine.ctx().cfg.clone();
-        let theirs = alone.transact(tx).unwrap().result;
+        let theirs = alone.transact(call(gas_limit)).unwrap().result;
         [ours, theirs].map(|result| (result.clone(), result.gas().total_gas_spent()))
     }
 

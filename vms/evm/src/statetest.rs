@@ -170,7 +170,8 @@ fn reward(world: &mut World, to: Address, spec: SpecId) {
     }
 }
 
-const UNLIMITED: Limits = Limits {
+/// What bounds nothing: gas is all there is.
+pub(crate) const UNLIMITED: Limits = Limits {
     fuel: Fuel(u64::MAX),
     gas: None,
     memory_bytes: u64::MAX,
