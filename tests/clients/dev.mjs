@@ -141,7 +141,10 @@ async function use(client) {
   say('reverts', (await receipt(bare)).status)
   say('reverted', (await receipt(await send(second, other, 5n))).status)
   const code = '0x600a600c600039600a6000f3602a60005260206000f3'
-  say('made', await receipt(await client.sendTransaction({ account: third, data: code, gas, ...fees })))
+  // Anvil puts what waited for its turn into that block or into the next, as it happens: blocks are counted from here.
+  const last = await client.getBlockNumber()
+  const made = await receipt(await client.sendTransaction({ account: third, data: code, gas, ...fees }))
+  say('made', { ...made, blockNumber: made.blockNumber - last })
   const traced = await ask('debug_traceTransaction', moved, { tracer: 'callTracer' })
   say('trace', [traced.type, traced.from, traced.to, traced.input, traced.output, traced.gasUsed])
 
