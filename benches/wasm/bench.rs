@@ -1,59 +1,63 @@
-//! Messages on a drive, against the bare call of the same code: CPU time of this thread, medians.
+//! Messages on a drive, against the bare call of the same code: CPU time of the thread.
 //!
 //! `cargo bench -p drivebay-wasm --bench wasm -- WORKLOAD.json MODULE.wasm FORMAT [key=value …]` prints one line of
-//! JSON for every step of the workload. Keys: `limit` (messages of a step at most), `road` (`bare`, `drive`,
-//! `read`, `root`, or `all` four in turn, message by message; `thaw`: a dry-run is only thawed and dropped; `memory`:
-//! `drive`, for what it holds), `times` (the whole workload so often, each time anew), `pages` (raise the module's
-//! declared memory maximum to so many pages). `benches/run` calls it.
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench")]
+//! JSON for every kind of step on every road. `benches/run` calls it. Keys:
+//!
+//! - `road`: one of `bare`, `drive`, `read`, `root`, `thaw` (a dry-run is only thawed and dropped) and `memory`
+//!   (`drive`, for what it holds), or several with commas between: they take turns, message by message, and the lines
+//!   of all but the first have the ratios to the first of what was measured in the same turn.
+//! - `together=1`: in a turn they run at the same time, each in a thread. On one processor (`taskset -c 1`) the system
+//!   has them alternate every few milliseconds, so that long messages meet the same speeds of the machine.
+//! - `beside`: another workload with the same steps, which takes turns with the first on the same roads.
+//! - `limit`: messages of a step at most. `times`: the whole workload so often, each time anew.
+//! - `pages`: raise the module's declared memory maximum to so many pages.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench")]
 
 #[path = "../clock.rs"]
 mod clock;
+mod lane;
 #[path = "../memory.rs"]
 mod memory;
 mod module;
 mod workload;
 
-use clock::cpu;
 use drivebay_disk::testing::NoHost;
 use drivebay_disk::{
     DiskReader, Drive, Frozen, Limits, Mode, Module, NoArtifacts, Output, Process, Ran, Reply,
 };
 use drivebay_wasm::{Bare, EngineKind, WasmReader};
+use lane::Lane;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use workload::{Step, Workload};
+use workload::Workload;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let [workload, module, format, options @ ..] = args.as_slice() else {
         println!(
-            "usage: wasm WORKLOAD.json MODULE.wasm FORMAT [limit=N] [road=bare|drive|read|root|all|thaw|memory] [times=N] [pages=N]"
+            "usage: wasm WORKLOAD.json MODULE.wasm FORMAT [road=bare|drive|read|root|thaw|memory[,…]] [together=1] [beside=WORKLOAD.json] [limit=N] [times=N] [pages=N]"
         );
         return;
     };
     let options: BTreeMap<&str, &str> =
         options.iter().filter_map(|option| option.split_once('=')).collect();
     let number = |key| options.get(key).and_then(|text| text.parse::<u64>().ok());
-    let workload = Workload::load(workload, number("limit"));
     let mut bytes = std::fs::read(module).unwrap();
     if let Some(pages) = number("pages") {
         bytes = module::with_memory_maximum(&bytes, pages);
     }
     let module = Module::new(bytes, format.as_str(), Vec::new());
-    let names = match options.get("road").copied().unwrap_or("drive") {
-        "all" => vec!["bare", "drive", "read", "root"],
-        one => vec![one],
-    };
-    let mut taken = vec![vec![Taken::default(); names.len()]; workload.steps.len()];
+    let paths = std::iter::once(workload.as_str()).chain(options.get("beside").copied());
+    let workloads: Vec<_> = paths.map(|path| Workload::load(path, number("limit"))).collect();
+    let names: Vec<&str> = options.get("road").copied().unwrap_or("drive").split(',').collect();
+    let lanes = workloads.iter().flat_map(|it| names.iter().map(move |name| Lane::new(it, name)));
+    let mut lanes: Vec<_> = lanes.collect();
     for _ in 0..number("times").unwrap_or(1) {
-        let mut roads: Vec<_> = names.iter().map(|name| road(name, &module)).collect();
-        run(&workload, &mut roads, &mut taken);
+        let mut roads: Vec<_> = lanes.iter().map(|lane| road(lane.road, &module)).collect();
+        lane::run(&mut lanes, &mut roads, options.contains_key("together"));
     }
-    for (step, taken) in workload.steps.iter().zip(taken) {
-        for (name, taken) in names.iter().zip(taken) {
-            print(&workload, step, name, taken);
-        }
+    for lane in &lanes {
+        lane.print(&lanes[0], workloads.len() > 1);
     }
 }
 
@@ -68,51 +72,11 @@ fn road(name: &str, module: &Module) -> Box<dyn Road> {
 }
 
 /// A way to evaluate messages.
-trait Road {
+trait Road: Send {
     /// Evaluates one; bytes of its answer, roughly.
     fn message(&mut self, workload: &Workload, at: usize, dry: bool) -> usize;
     /// After each message, what a host does that serves reads meanwhile.
     fn rest(&mut self) {}
-}
-
-/// Runs the messages on every road, in turn.
-fn run(workload: &Workload, roads: &mut [Box<dyn Road>], taken: &mut [Vec<Taken>]) {
-    for (Step { dry, range, .. }, taken) in workload.steps.iter().zip(taken) {
-        for at in range.clone() {
-            for (road, taken) in roads.iter_mut().zip(&mut *taken) {
-                let start = cpu();
-                taken.answered += road.message(workload, at, *dry);
-                if !dry {
-                    road.rest();
-                }
-                taken.times.push(cpu() - start);
-                taken.resident = memory::resident_mb();
-            }
-        }
-    }
-}
-
-#[derive(Clone, Default)]
-struct Taken {
-    times: Vec<u64>,
-    answered: usize,
-    /// Memory of the program after the last one, in MB.
-    resident: u64,
-}
-
-fn print(workload: &Workload, step: &Step, road: &str, taken: Taken) {
-    let Taken { mut times, answered, resident } = taken;
-    let total: u64 = times.iter().sum();
-    times.sort_unstable();
-    let median = times.get(times.len() / 2).copied().unwrap_or(0);
-    println!(
-        "{{\"workload\":\"{}\",\"road\":\"{road}\",\"step\":\"{}\",\"n\":{},\"median_us\":{:.1},\"mean_us\":{:.1},\"answered\":{answered},\"rss_mb\":{resident}}}",
-        workload.name,
-        step.label,
-        times.len(),
-        median as f64 / 1e3,
-        total as f64 / 1e3 / times.len().max(1) as f64,
-    );
 }
 
 fn limits(reader: &WasmReader, module: &Module) -> Limits {
