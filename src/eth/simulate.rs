@@ -9,7 +9,10 @@ use super::{
 };
 use crate::cu::{
     evm,
-    lab::{BlockOverrides, How, Lab, No, Overrides, Setting, Step, Trial, Wish, filled, unsigned},
+    lab::{
+        BlockOverrides, How, Lab, No, Overrides, Setting, Step, TRANSFER_LOG_EMITTER, Trial, Wish,
+        filled, unsigned,
+    },
 };
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Signature, U256, keccak256};
 use serde::Deserialize;
@@ -221,7 +224,9 @@ impl Block {
             false => hashes.iter().map(|hash| json!(hash)).collect(),
         };
         let mut bloom = Bloom::default();
-        for log in self.steps.iter().flat_map(|step| &step.logs) {
+        // Value that moved is nobody's log, so a block's filter knows nothing of it.
+        let logs = self.steps.iter().flat_map(|step| &step.logs);
+        for log in logs.filter(|log| log.address != TRANSFER_LOG_EMITTER) {
             bloom.accrue(BloomInput::Raw(log.address.as_slice()));
             log.topics().iter().for_each(|topic| bloom.accrue(BloomInput::Raw(topic.as_slice())));
         }
@@ -291,8 +296,10 @@ impl Block {
                 "removed": false,
             })
         });
+        // What it reverted with stands beside the reason alone.
+        let reverted = step.failure.as_ref().is_some_and(|(_, reverted)| *reverted);
         let mut shown = json!({
-            "returnData": data(&step.returned),
+            "returnData": data(if reverted { &[][..] } else { &step.returned }),
             "logs": logs.collect::<Vec<_>>(),
             "gasUsed": quantity(step.gas.1),
             "maxUsedGas": quantity(step.gas.0.max(step.gas.1)),

@@ -120,6 +120,23 @@ async function use(client) {
   await client.request({ method: 'anvil_autoImpersonateAccount', params: [true] })
   say('everybody', await receipt(await send('0x00000000000000000000000000000000000000cc', other, 0n)))
   await client.request({ method: 'anvil_autoImpersonateAccount', params: [false] })
+  const typed = {
+    types: {
+      EIP712Domain: [{ name: 'name', type: 'string' }, { name: 'verifyingContract', type: 'address' }],
+      Permit: [{ name: 'owner', type: 'address' }, { name: 'values', type: 'uint256[]' }, { name: 'part', type: 'Part' }],
+      Part: [{ name: 'text', type: 'string' }, { name: 'data', type: 'bytes' }],
+    },
+    primaryType: 'Permit',
+    domain: { name: 'Bay', verifyingContract: other },
+    message: { owner: first, values: ['1', '2'], part: { text: 'hello', data: '0x0102' } },
+  }
+  say('personal_sign', await ask('personal_sign', '0x68656c6c6f', first))
+  say('eth_sign', await ask('eth_sign', second, '0x68656c6c6f'))
+  say('typed data', await ask('eth_signTypedData_v4', third, typed))
+  say('typed data as text', await ask('eth_signTypedData_v4', third, JSON.stringify(typed)))
+  say('a key that is not here', await refusal(ask('eth_sign', nobody, '0x00'), /./))
+  const all = { from: first, to: other, value: '0x1', nonce: '0x63', gas: '0x5208', maxFeePerGas: '0x9', maxPriorityFeePerGas: '0x1' }
+  say('eth_signTransaction', await ask('eth_signTransaction', { ...all, chainId: `0x${(await client.getChainId()).toString(16)}` }))
   await client.setCoinbase({ address: other })
   await client.mine({ blocks: 1 })
   say('miner', (await client.getBlock()).miner)

@@ -2,7 +2,7 @@
 
 use crate::cu::lab::{Signed, Unsigned};
 use alloy_consensus::SignableTransaction;
-use alloy_primitives::{Address, Signature, U256, hex};
+use alloy_primitives::{Address, B256, Signature, U256, hex};
 use k256::ecdsa::SigningKey;
 use std::sync::LazyLock;
 
@@ -40,15 +40,17 @@ pub(super) fn is_own(address: Address) -> bool {
     accounts().any(|own| own == address)
 }
 
+/// A hash signed by an account, if its key is here.
+pub(super) fn signature(from: Address, hash: B256) -> Option<Signature> {
+    let (_, key) = ALL.iter().find(|(address, _)| *address == from)?;
+    let (signature, recovery) = key.sign_prehash_recoverable(hash.as_slice()).ok()?;
+    Some(Signature::from_signature_and_parity(signature, recovery.is_y_odd()))
+}
+
 /// The transaction, signed by `from` if its key is here. Else its signature says whose it would be, and is
 /// worth nothing: so equal transactions of two accounts have hashes of their own.
 pub(super) fn sign(unsigned: Unsigned, from: Address) -> Signed {
-    let key = ALL.iter().find(|(address, _)| *address == from).map(|(_, key)| key);
-    let signed = key.and_then(|key| {
-        let (signature, recovery) =
-            key.sign_prehash_recoverable(unsigned.signature_hash().as_slice()).ok()?;
-        Some(Signature::from_signature_and_parity(signature, recovery.is_y_odd()))
-    });
+    let signed = signature(from, unsigned.signature_hash());
     let is_borrowed = signed.is_none();
     let signature = signed.unwrap_or_else(|| {
         Signature::new(U256::from_be_slice(from.as_slice()), U256::from(1), false)

@@ -9,7 +9,7 @@ use super::{
     },
     Means, Private,
     chain::Chain,
-    keys,
+    keys, sign,
 };
 use crate::cu::{
     At, evm,
@@ -52,6 +52,9 @@ pub(in super::super) const METHODS: &[&str] = &[
     "anvil_stopImpersonatingAccount",
     "eth_sendTransaction",
     "eth_sendUnsignedTransaction",
+    "eth_sign",
+    "eth_signTransaction",
+    "eth_signTypedData_v4",
     "evm_increaseTime",
     "evm_mine",
     "evm_revert",
@@ -73,6 +76,7 @@ pub(in super::super) const METHODS: &[&str] = &[
     "hardhat_setPrevRandao",
     "hardhat_setStorageAt",
     "hardhat_stopImpersonatingAccount",
+    "personal_sign",
 ];
 
 /// `eth_accounts`: who can send without anybody's key.
@@ -97,6 +101,8 @@ pub(in super::super) async fn answer(
         "sendTransaction" => send(process, private, params, false).await,
         "sendUnsignedTransaction" => send(process, private, params, true).await,
         "sendRawTransaction" => send_raw(process, private, params).await,
+        "sign" | "signTypedData_v4" => sign::words(method, params),
+        "signTransaction" => sign::transaction(process, private, params).await,
         "mine" => mine(process, private, (method, params)).await,
         "reset" => reset(process, private, params).await,
         "revert" => {

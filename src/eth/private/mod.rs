@@ -10,6 +10,7 @@ mod methods;
 mod mine;
 mod pool;
 mod revise;
+mod sign;
 mod time;
 
 pub(super) use chain::{Chain, Fork};

@@ -431,7 +431,10 @@ fn cut(text: &str) -> String {
 fn shown(value: &DynSolValue) -> Value {
     match value {
         DynSolValue::Bool(truth) => Value::from(*truth),
-        DynSolValue::Array(all) | DynSolValue::FixedArray(all) | DynSolValue::Tuple(all) => {
+        DynSolValue::Array(all)
+        | DynSolValue::FixedArray(all)
+        | DynSolValue::Tuple(all)
+        | DynSolValue::CustomStruct { tuple: all, .. } => {
             all.iter().map(shown).collect::<Vec<_>>().into()
         }
         other => Value::from(plain(other)),
@@ -450,7 +453,10 @@ fn plain(value: &DynSolValue) -> String {
         DynSolValue::Function(function) => hex::encode_prefixed(function.as_slice()),
         DynSolValue::Bytes(bytes) => hex::encode_prefixed(bytes),
         DynSolValue::String(text) => text.clone(),
-        DynSolValue::Array(all) | DynSolValue::FixedArray(all) | DynSolValue::Tuple(all) => {
+        DynSolValue::Array(all)
+        | DynSolValue::FixedArray(all)
+        | DynSolValue::Tuple(all)
+        | DynSolValue::CustomStruct { tuple: all, .. } => {
             format!("[{}]", all.iter().map(plain).collect::<Vec<_>>().join(", "))
         }
     }

@@ -35,7 +35,7 @@ pub struct Step {
 pub struct How {
     /// With the checks of a transaction: of nonce, fees, funds, gas and sender.
     pub is_checked: bool,
-    /// Value that moves is told as logs of [`revm_inspectors::transfer::TRANSFER_LOG_EMITTER`], but not what
+    /// Value that moves is told as logs of [`super::TRANSFER_LOG_EMITTER`], but not what
     /// a contract leaves to others when it ends itself.
     pub tells_transfers: bool,
 }

@@ -16,6 +16,7 @@ pub use alloy_rpc_types_eth::{
 };
 pub use alloy_rpc_types_trace::geth::GethDebugTracingOptions as TraceOptions;
 pub use kept::Kept;
+pub use revm_inspectors::transfer::TRANSFER_LOG_EMITTER;
 pub(crate) use trace::Traced;
 pub use trace::{Order, Place};
 pub use transact::{Signed, Unsigned, filled, unsigned};
@@ -80,8 +81,9 @@ struct Surroundings<'a> {
 
 impl Trial {
     fn around(&self) -> Surroundings<'_> {
-        // Who names no price does not pay the base fee either, as other nodes have it.
-        let is_free = self.wish.gas_price.or(self.wish.max_fee_per_gas).is_none();
+        // Who names no price, or none but zero, does not pay the base fee either, as other nodes have it.
+        let price = self.wish.gas_price.or(self.wish.max_fee_per_gas);
+        let is_free = price.is_none_or(|price| price == 0);
         Surroundings { setting: &self.setting, block: &self.block, is_free }
     }
 }
