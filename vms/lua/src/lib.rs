@@ -13,6 +13,7 @@ mod limits;
 mod raw;
 mod reader;
 mod source;
+mod spare;
 #[cfg(test)]
 mod steps;
 

@@ -5,11 +5,12 @@
 //! one.
 #![allow(
     unsafe_code,
-    reason = "the entries of C are unsafe; this file is the only one that calls them"
+    reason = "the entries of C are unsafe; this file and spare.rs are the only ones that call them"
 )]
 
 use crate::bundle::File;
 use crate::host::{Asked, Failed};
+use crate::spare;
 use drivebay_disk::{HostError, bug};
 use drivebay_lua_sys as sys;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -22,6 +23,9 @@ const SPAN: usize = 16 << 30;
 /// Stack that nested calls of C may need: 200 of them, the largest of 10 KiB.
 const STACK: usize = 4 << 20;
 
+/// Bytes of a world for one of its image, about.
+const UNFOLDED: usize = 5;
+
 /// A live world.
 pub(crate) struct World {
     memory: Arc<Memory>,
@@ -33,9 +37,12 @@ unsafe impl Send for World {}
 
 impl Drop for World {
     fn drop(&mut self) {
-        let _books = self.memory.books();
-        // SAFETY: the live half is used through this value alone; the copy stays.
-        unsafe { sys::dbay_arenaleave(self.memory.arena) }
+        // Without it, nobody holds a state, and the memory goes as a whole.
+        if Arc::strong_count(&self.memory) > 1 {
+            let _books = self.memory.books();
+            // SAFETY: the live half is used through this value alone; the copy stays.
+            unsafe { sys::dbay_arenaleave(self.memory.arena) }
+        }
     }
 }
 
@@ -72,8 +79,7 @@ unsafe impl Sync for Memory {}
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: made by `dbay_arenanew`, given back once. The state lies in it, and goes with it.
-        unsafe { sys::dbay_arenafree(self.arena) }
+        spare::put(self.arena);
     }
 }
 
@@ -249,13 +255,21 @@ pub(crate) enum Undecoded {
 impl World {
     /// An empty world, committed.
     pub(crate) fn new() -> Result<Self, HostError> {
+        let world = Self::empty(0)?;
+        // SAFETY: nothing runs in the arena, which is this world's own.
+        unsafe { sys::dbay_arenatrim(world.memory.arena) };
+        Ok(world)
+    }
+
+    /// The same, in an arena that has some memory at hand if there is one.
+    fn empty(need: usize) -> Result<Self, HostError> {
         static SETUP: OnceLock<bool> = OnceLock::new();
         // SAFETY: `OnceLock` lets one thread in, once, and all others wait for it.
         if !*SETUP.get_or_init(|| unsafe { sys::dbay_setup() != 0 }) {
             return Err(bug!("this build of Lua lacks a function of the allow-list"));
         }
         // SAFETY: reserves addresses, and gives null if there are none.
-        let arena = unsafe { sys::dbay_arenanew(SPAN, 1) };
+        let arena = spare::take(need).unwrap_or_else(|| unsafe { sys::dbay_arenanew(SPAN, 1) });
         if arena.is_null() {
             return Err(HostError::Exhausted { what: "addresses" });
         }
@@ -272,7 +286,7 @@ impl World {
 
     /// The world that these bytes say, committed. Nobody vouches for them.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Undecoded> {
-        let mut world = Self::new().map_err(Undecoded::Host)?;
+        let mut world = Self::empty(bytes.len() * UNFOLDED).map_err(Undecoded::Host)?;
         let mut why = ptr::null();
         let (state, arena) = (world.state, world.memory.arena);
         // SAFETY: the arena is this world's own.
@@ -289,6 +303,8 @@ impl World {
             _ => return Err(Undecoded::Refused(text(why))),
         }
         world.commit();
+        // SAFETY: as above; what a commit copied is not given back.
+        unsafe { sys::dbay_arenatrim(arena) };
         Ok(world)
     }
 
@@ -327,6 +343,20 @@ impl World {
     pub(crate) fn steps(&self) -> (u64, u64) {
         // SAFETY: only reads two counters of this world's.
         unsafe { (sys::dbay_work(self.state), sys::dbay_rounds(self.state)) }
+    }
+
+    /// The first bytes of both halves, in use or not: what lives, and its copy.
+    #[cfg(test)]
+    pub(crate) fn halves(&self, bytes: usize) -> [&[u8]; 2] {
+        // SAFETY: only addresses are computed.
+        let off = unsafe { sys::dbay_copyoff(self.memory.arena) };
+        // SAFETY: as above.
+        let live = unsafe { sys::dbay_arenaud(self.memory.arena) }.cast_const().cast::<u8>();
+        [live, live.wrapping_offset(off)].map(|half| {
+            assert!(bytes <= SPAN, "a half is smaller");
+            // SAFETY: either half has so many bytes, all can be read, and nothing runs while `self` is borrowed.
+            unsafe { slice::from_raw_parts(half, bytes) }
+        })
     }
 
     /// Bytes of memory held: live, and the copy beside it.

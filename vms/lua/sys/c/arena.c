@@ -33,6 +33,7 @@ typedef struct dbay_arena {
   uint8_t *live, *copy;
   size_t span;
   size_t committed;  /* bytes of 'copy' that mean something */
+  size_t warm;       /* bytes of both that are there already, from a world before */
   int faults;        /* the descriptor that watches, or -1 */
   int left;          /* 'live' is no more than an address */
   uint8_t *shadow;   /* of the committed state, under the sanitizer */
@@ -304,6 +305,7 @@ static int pagemap (void) {
 static int written (dbay_arena *a, size_t end, int back, dbay_layer *l) {
   struct region regions[REGIONS];
   uint64_t at = (uint64_t)(size_t)a->live, limit = at + ((end + PAGE - 1) & ~(PAGE - 1));
+  size_t known = (a->committed + PAGE - 1) & ~(PAGE - 1);
   while (at < limit) {
     struct scan s = {sizeof s, 3, at, limit, 0, (uint64_t)(size_t)regions, REGIONS, 0, 0, 2, 0, 2};
     long n = ioctl(pagemap(), _IOWR('f', 16, struct scan), &s), i;
@@ -312,7 +314,7 @@ static int written (dbay_arena *a, size_t end, int back, dbay_layer *l) {
       size_t from = (size_t)(regions[i].start - (uint64_t)(size_t)a->live);
       size_t len = (size_t)(regions[i].end - regions[i].start);
       if (back && from >= a->committed) continue;
-      if (back) copybytes(a->live + from, a->copy + from, len);
+      if (back) copybytes(a->live + from, a->copy + from, from + len > known ? known - from : len);
       else copypages(a, l, from, len);
     }
     at = s.walk_end;
@@ -334,12 +336,19 @@ static int watch (dbay_arena *a) {
   }
   return fd;
 }
+
+/* The first 'n' bytes can be written without a fault each, and count as written. */
+static int unwatched (dbay_arena *a, size_t n) {
+  struct protection { uint64_t start, len, mode; } p = {(uint64_t)(size_t)a->live, n, 0};
+  return n == 0 || ioctl(a->faults, _IOWR(0xAA, 0x06, struct protection), &p) == 0;
+}
 #else
 static int written (dbay_arena *a, size_t end, int back, dbay_layer *l) {
   (void)a; (void)end; (void)back; (void)l;
   return 0;
 }
 static int watch (dbay_arena *a) { (void)a; return -1; }
+static int unwatched (dbay_arena *a, size_t n) { (void)a; (void)n; return 0; }
 #endif
 
 /* ---- commit and going back */
@@ -373,10 +382,17 @@ void dbay_arenafree (dbay_arena *a) {
   free(a);
 }
 
+static size_t greater (size_t a, size_t b) { return a > b ? a : b; }
+
+static void headless (dbay_arena *a) {
+  Head *h = (Head *)(void *)a->live;
+  h->bump = (sizeof(Head) + PAGE - 1) & ~(PAGE - 1);
+  h->end = a->span;
+}
+
 /* 'tracked': let the kernel list written pages, if it will. NULL if there are no addresses left. */
 dbay_arena *dbay_arenanew (size_t span, int tracked) {
   dbay_arena *a = (dbay_arena *)calloc(1, sizeof(dbay_arena));
-  Head *h;
   if (a == NULL) return NULL;
   a->span = span;
   a->faults = -1;
@@ -387,10 +403,48 @@ dbay_arena *dbay_arenanew (size_t span, int tracked) {
     return NULL;
   }
   if (tracked) a->faults = watch(a);
-  h = (Head *)(void *)a->live;
-  h->bump = (sizeof(Head) + PAGE - 1) & ~(PAGE - 1);
-  h->end = span;
+  headless(a);
   return a;
+}
+
+static void give (uint8_t *half, size_t from, size_t to) {
+  if (from < to) madvise(half + from, to - from, MADV_DONTNEED);
+}
+
+static size_t pages (size_t n) { return (n + PAGE - 1) & ~(PAGE - 1); }
+
+/* Bytes of each half that may be in memory, of an arena that could be used again: 0 if it could not. */
+size_t dbay_arenaextent (const dbay_arena *a) {
+  if (a->left || a->faults < 0) return 0;
+  return pages(greater(greater(dbay_arenaused(a), a->committed), a->warm));
+}
+
+/* The world is gone, and nobody holds a state of it: an empty arena again, of which 'most' bytes of each half, no more
+** than its extent, stay in memory. The half where a world lies is zeros; the other is written over by commits before
+** anything is read there, and what they did not write goes with dbay_arenatrim. The bytes that stay, or 0 if it
+** cannot be used again. */
+size_t dbay_arenaretire (dbay_arena *a, size_t most) {
+  size_t all = dbay_arenaextent(a);
+  SHOW(a->live, all);
+  most &= ~(PAGE - 1);
+  if (most > all) return 0;
+  give(a->live, most, all);
+  give(a->copy, most, all);
+  if (!unwatched(a, most)) return 0;
+  memset(a->live, 0, most);
+  a->committed = a->shadows = 0;
+  a->warm = most;
+  headless(a);
+  return most;
+}
+
+/* A world is committed. Of what is in memory from before, what it has no use for goes back to the machine, and so does
+** all that its copy did not write over. */
+void dbay_arenatrim (dbay_arena *a) {
+  size_t used = dbay_arenaused(a);
+  give(a->live, pages(used + used / 4), a->warm);
+  give(a->copy, pages(used), a->warm);
+  a->warm = 0;
 }
 
 void *dbay_arenaud (dbay_arena *a) { return a->live; }
@@ -407,14 +461,16 @@ static void distrust (dbay_arena *a) {
 /* A world is about to be read, or (0) was. */
 void dbay_arenafill (dbay_arena *a, int begins) {
   Head *h = (Head *)(void *)a->live;
-  h->ready = begins ? h->bump : 0;
+  h->ready = begins ? greater(h->bump, a->warm) : 0;
 }
 
 /* What is there now is what dbay_rollback goes back to. What the newest layer stands for is kept in it. */
 void dbay_commit (dbay_arena *a, dbay_layer *newest) {
   size_t used = dbay_arenaused(a), i;
   keepshadow(a, used, 0);
-  if (used > a->committed) populate(a->copy + a->committed, used - a->committed);
+  { size_t there = greater(a->committed, a->warm);
+    if (used > there) populate(a->copy + there, used - there);
+  }
   if (a->faults >= 0) {
     if (written(a, used, 0, newest)) {
       a->committed = used;

@@ -16,6 +16,7 @@ typedef struct Ahead {
   const char *s;
   size_t n;
   uint32_t i;
+  unsigned bucket;  /* of a short one */
 } Ahead;
 
 typedef struct Dec {
@@ -335,7 +336,28 @@ static UpVal *newupval (Dec *d) {
 /* Texts are looked up some time after they were met, when what the table has of them was brought near. */
 static void lookup (Dec *d) {
   Ahead *a = &d->ahead[d->looked++ % AHEAD];
-  d->objs[a->i] = once(d, luaS_newlstr(d->L, a->s, a->n));
+  TString *s = a->n <= LUAI_MAXSHORTLEN ? dbay_intern(d->L, a->s, a->n, a->bucket)
+                                        : luaS_newlstr(d->L, a->s, a->n);
+  d->objs[a->i] = once(d, s);
+}
+
+#if defined(__GNUC__)
+#define NEAR(p) __builtin_prefetch(p)
+#else
+#define NEAR(p) ((void)(p))
+#endif
+
+/* First where the list of a text's bucket begins, then what is first in it. */
+static void bringnear (Dec *d, Ahead *a) {
+  stringtable *table = &G(d->L)->strt;
+  if (a->n <= LUAI_MAXSHORTLEN) {
+    a->bucket = dbay_bucket(a->s, a->n);
+    NEAR(dbay_list(table, a->bucket));
+  }
+  if (d->seen - d->looked > AHEAD / 2) {
+    const Ahead *earlier = &d->ahead[(d->seen - 1 - AHEAD / 2) % AHEAD];
+    if (earlier->n <= LUAI_MAXSHORTLEN) NEAR(*dbay_list(table, earlier->bucket));
+  }
 }
 
 static void gettext (Dec *d, uint32_t i) {
@@ -346,9 +368,7 @@ static void gettext (Dec *d, uint32_t i) {
   a->s = (const char *)getb(d, n);
   a->n = n;
   a->i = i;
-#if defined(__GNUC__)
-  if (n <= LUAI_MAXSHORTLEN) __builtin_prefetch(dbay_list(&G(d->L)->strt, dbay_bucket(a->s, n)));
-#endif
+  bringnear(d, a);
 }
 
 static void gethead (Dec *d, uint32_t i) {

@@ -172,6 +172,13 @@ unsafe extern "C" {
     pub fn dbay_arenatracked(arena: *const Arena) -> c_int;
     /// The world is gone; its last committed state may still be read.
     pub fn dbay_arenaleave(arena: *mut Arena);
+    /// Bytes of each half that may be in memory, or 0 if the arena cannot be used again.
+    pub fn dbay_arenaextent(arena: *const Arena) -> usize;
+    /// An empty arena again, of which `most` bytes of each half, no more than its extent, stay in memory: those that
+    /// do, or 0 if it is to be given back. Nobody may hold a state of it.
+    pub fn dbay_arenaretire(arena: *mut Arena, most: usize) -> usize;
+    /// Gives back what stayed in memory and is not used. A world must be committed.
+    pub fn dbay_arenatrim(arena: *mut Arena);
     /// A world is about to be read, or (0) was: nothing but how memory is asked for.
     pub fn dbay_arenafill(arena: *mut Arena, begins: c_int);
     /// What is there now is what `dbay_rollback` goes back to. What the newest layer, or null, stands for is

@@ -10,6 +10,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("held: many states at once, asked in any order", many),
         Trial::test("held: a state outlives its drive", outlives),
+        Trial::test("held: states outlive drives whose memory others use", outlive),
     ]
 }
 
@@ -79,4 +80,36 @@ fn outlives() -> Result<(), Failed> {
     same(&(new, new_root))?;
     same(&(Arc::clone(&old), old_root))?;
     run(old.thaw()?, 9).map(drop)
+}
+
+/// Drives come and go, with and without a state that is held longer, in two threads at once.
+fn outlive() -> Result<(), Failed> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(come_and_go)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap())
+    })
+}
+
+fn come_and_go() -> Result<(), Failed> {
+    let mut held: Vec<(Arc<dyn Frozen>, Root)> = Vec::new();
+    for round in 0..12 {
+        let mut twins = Twins::new()?;
+        for _ in 0..round % 4 {
+            (twins, _, _) = twins.step()?;
+        }
+        let (mut twins, frozen, root) = twins.step()?;
+        if round % 3 == 0 {
+            (twins, _, _) = twins.step()?;
+        }
+        drop(twins);
+        held.push((frozen, root));
+        if let Some((frozen, _)) = held.get(round / 2) {
+            run(frozen.thaw()?, 9)?;
+        }
+        held.iter().try_for_each(same)?;
+        if round % 5 == 4 {
+            held.clear();
+        }
+    }
+    Ok(())
 }

@@ -1,0 +1,155 @@
+//! Memory that stays at hand when worlds are gone: fresh memory costs more than to read a world into it. Nothing that
+//! a world left can be seen from the next.
+#![allow(unsafe_code, reason = "arenas are made ready and given back by entries of C")]
+
+use drivebay_lua_sys as sys;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Bytes that stay in all, in how many arenas at most, and the least of an arena that is worth it.
+const WARM: usize = 64 << 20;
+const WARM_ARENAS: usize = 16;
+const WARM_LEAST: usize = 256 << 10;
+
+/// Arenas without a world, by the bytes of each half that are in memory, and the sum of those; the sum counts
+/// also what is being made ready.
+struct Spare {
+    arenas: Vec<(usize, *mut sys::Arena)>,
+    bytes: usize,
+}
+
+// SAFETY: nobody else has these arenas, and nothing in them is bound to a thread.
+unsafe impl Send for Spare {}
+
+static SPARE: Mutex<Spare> = Mutex::new(Spare { arenas: Vec::new(), bytes: 0 });
+
+impl Spare {
+    fn open() -> MutexGuard<'static, Self> {
+        SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Room for an arena of that size, as far as there is some: it counts as taken.
+    fn room(wanted: usize) -> usize {
+        let mut spare = Spare::open();
+        let room = wanted.min((WARM / 2).saturating_sub(spare.bytes));
+        if room < WARM_LEAST || spare.arenas.len() >= WARM_ARENAS {
+            return 0;
+        }
+        spare.bytes += room;
+        room
+    }
+}
+
+/// An arena with at least so many bytes at hand if there is one, else the one with most.
+pub(crate) fn take(need: usize) -> Option<*mut sys::Arena> {
+    let mut spare = Spare::open();
+    let at = spare.arenas.partition_point(|(warm, _)| *warm < need);
+    let at = at.min(spare.arenas.len().checked_sub(1)?);
+    let (warm, arena) = spare.arenas.remove(at);
+    spare.bytes -= warm;
+    Some(arena)
+}
+
+/// Takes an arena that nobody uses any more.
+pub(crate) fn put(arena: *mut sys::Arena) {
+    // SAFETY: the caller has it alone.
+    let room = Spare::room(unsafe { sys::dbay_arenaextent(arena) });
+    // SAFETY: as above. Other threads need not wait until it is clean.
+    let kept = if room > 0 { unsafe { sys::dbay_arenaretire(arena, room) } } else { 0 };
+    let mut spare = Spare::open();
+    spare.bytes -= room - kept;
+    if kept > 0 {
+        let at = spare.arenas.partition_point(|(warm, _)| *warm < kept);
+        return spare.arenas.insert(at, (kept, arena));
+    }
+    drop(spare);
+    // SAFETY: made by `dbay_arenanew`, given back once. The state lies in it, and goes with it.
+    unsafe { sys::dbay_arenafree(arena) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::bundle::File;
+    use crate::host::Asked;
+    use crate::raw::{Convention, End, Input, World};
+    use drivebay_disk::testing::NoHost;
+    use std::sync::Arc;
+
+    /// It makes a secret as often as it is asked to, and fails if that is told.
+    const PROGRAM: &str = r#"
+    Kept = {}
+    function handle(msg)
+      for i = 1, #msg do Kept[#Kept + 1] = ("s" .. "e" .. "cret"):rep(20) .. i end
+      if msg:find("!") then error("as it was told") end
+    end"#;
+    const SECRET: &[u8] = b"secretsecretsecret";
+    const BYTES: usize = 4 << 20;
+
+    fn play(world: &mut World, message: &str, boots: bool) -> End {
+        let files = [File { name: "main.lua".into(), text: PROGRAM.into() }];
+        let input = Input {
+            fuel: 1_000_000_000,
+            memory_bytes: 1 << 30,
+            depth: 1_000_000,
+            seed: 1,
+            time_ms: 1,
+            files: boots.then_some(&files),
+            convention: Convention::Handle,
+            message: &format!("{message:?}"),
+            env: "{}",
+            data: None,
+            from: "",
+        };
+        let mut asked = Asked::new(Arc::new(NoHost), 1 << 20);
+        world.play(&input, &mut asked).unwrap_or_else(|error| panic!("{error}")).end
+    }
+
+    fn booted() -> World {
+        let mut world = World::new().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(play(&mut world, "", true), End::Done);
+        world.commit();
+        world
+    }
+
+    fn leaks(world: &World) -> bool {
+        let found = |half: &[u8]| half.windows(SECRET.len()).any(|found| found == SECRET);
+        world.halves(BYTES).into_iter().any(found)
+    }
+
+    fn image(world: &World) -> Vec<u8> {
+        let held = world.hold().unwrap_or_else(|error| panic!("{error}"));
+        held.encode().unwrap_or_else(|error| panic!("{error}")).as_ref().to_vec()
+    }
+
+    #[test]
+    fn nothing_of_a_world_is_found_in_the_next() {
+        let small = image(&booted());
+        for _ in 0..8 {
+            let mut world = booted();
+            assert_eq!(play(&mut world, &"x".repeat(10_000), false), End::Done);
+            world.commit();
+            assert!(leaks(&world), "it keeps its secret too well to be tested");
+            drop(world);
+            let read = World::decode(&small).unwrap_or_else(|_| panic!("no world"));
+            assert!(!leaks(&read), "a world that was read");
+            drop(read);
+            assert!(!leaks(&booted()), "a world that was booted");
+        }
+    }
+
+    #[test]
+    fn a_world_goes_back_to_what_was_read_in_used_memory() {
+        let mut world = booted();
+        assert_eq!(play(&mut world, &"x".repeat(2_000), false), End::Done);
+        world.commit();
+        let kept = image(&world);
+        for length in [10, 3_000, 20_000] {
+            drop(world);
+            world = World::decode(&kept).unwrap_or_else(|_| panic!("no world"));
+            assert_eq!(play(&mut world, &"!".repeat(length), false), End::Raised);
+            world.roll_back();
+            let [live, copy] = world.halves(world.resident_bytes() as usize / 2);
+            assert!(live == copy, "{length}: something was not taken back");
+            assert!(image(&world) == kept, "{length}: another state is kept");
+        }
+    }
+}
