@@ -103,6 +103,7 @@ fn no_key(who: Address) -> RpcError {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use alloy_primitives::{Signature, address};
     use jsonrpsee::types::ErrorObjectOwned;
