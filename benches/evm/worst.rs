@@ -14,9 +14,73 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The generators of BN254's groups (EIP-197).
+const BN_G1: &str = concat!(
+    "0000000000000000000000000000000000000000000000000000000000000001",
+    "0000000000000000000000000000000000000000000000000000000000000002",
+);
+const BN_G2: &str = concat!(
+    "198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7aef312c2",
+    "1800deef121f1e76426a00665e5c4479674322d4f75edadd46debd5cd992f6ed",
+    "090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b",
+    "12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa",
+);
+/// The generators of BLS12-381's groups, each number in 64 bytes (EIP-2537).
+const BLS_G1: [&str; 2] = [
+    "0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
+    "0000000000000000000000000000000008b3f481e3aaa0f1a09e30ed741d8ae4fcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae40caa232946c5e7e1",
+];
+const BLS_G2: [&str; 4] = [
+    "00000000000000000000000000000000024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8",
+    "0000000000000000000000000000000013e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e",
+    "000000000000000000000000000000000ce5d527727d6e118cc9cdc6da2e351aadfd9baa8cbdd3a76d429a695160d12c923ac9cc3baca289e193548608b82801",
+    "000000000000000000000000000000000606c4a02ea734cc32acd2b02bc28b99cb3e287e85a763af267492ab572e99ab3f370d275cec1da1aaa9075ff05f79be",
+];
+/// A proof that holds (EIP-4844's tests): hash of the commitment, point, value, commitment, proof.
+const KZG_HASH: &str = "01e798154708fe7789429634053cbf9f99b619f9f084048927333fce637f549b";
+const KZG_Z: &str = "73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000";
+const KZG_Y: &str = "1522a4a7f34e1ea350ae07c29c96c7e79655aa926122e95fe69fcbd932ca49e9";
+const KZG_COMMITMENT: &str = "8f59a8d2a1a625a17f3fea0fe5eb8c896db3764f3185481bc22f91b4aaffcca25f26936857bc3a7c2539ea8ec3a952b7";
+const KZG_PROOF: &str = "a62ad71d14c5719385c0686f1871430475bf3a00f0aa3f7b8dd99a9abc2160744faf0070725e00b60ad9a026a15b1a8c";
+
 /// A call of a precompile with that many bytes of memory.
 fn precompile(address: u32, size: u32) -> String {
     format!("PUSH0 PUSH0 {size} PUSH0 {address} GAS STATICCALL POP")
+}
+
+/// Bytes, written from the start of memory.
+fn stored(bytes: &str) -> String {
+    let words = bytes.as_bytes().chunks(64).enumerate();
+    let word = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    words.map(|(at, bytes)| format!("0x{:0<64} {} MSTORE ", word(bytes), at * 32)).collect()
+}
+
+/// The same, so often that they stand there 2^`doublings` times.
+fn repeated(bytes: &str, doublings: u32) -> String {
+    let size = bytes.len() / 2;
+    let copies =
+        (0..doublings).map(|at| size << at).map(|size| format!("{size} PUSH0 {size} MCOPY "));
+    std::iter::once(stored(bytes)).chain(copies).collect()
+}
+
+/// Precompiles of the curves that are paired, on the points that generate their groups: a result of its own is all
+/// that anybody asks, whether it is one or not.
+fn paired() -> Vec<(&'static str, String, String)> {
+    let bn = [BN_G1, BN_G2].concat();
+    let (g1, g2) = (BLS_G1.concat(), BLS_G2.concat());
+    let scalar = "f".repeat(64);
+    let kzg = [KZG_HASH, KZG_Z, KZG_Y, KZG_COMMITMENT, KZG_PROOF].concat();
+    vec![
+        ("kzg point evaluation", stored(&kzg), precompile(10, 192)),
+        ("bn256 pairing of 1", stored(&bn), precompile(8, 192)),
+        ("bn256 pairing of 16", repeated(&bn, 4), precompile(8, 192 * 16)),
+        ("bls pairing of 1", stored(&[&*g1, &g2].concat()), precompile(15, 384)),
+        ("bls pairing of 16", repeated(&[&*g1, &g2].concat(), 4), precompile(15, 384 * 16)),
+        ("bls g1 sum of 1", stored(&[&*g1, &scalar].concat()), precompile(12, 160)),
+        ("bls g1 sum of 128", repeated(&[&*g1, &scalar].concat(), 7), precompile(12, 160 * 128)),
+        ("bls g2 sum of 1", stored(&[&*g2, &scalar].concat()), precompile(14, 288)),
+        ("bls g2 sum of 128", repeated(&[&*g2, &scalar].concat(), 7), precompile(14, 288 * 128)),
+    ]
 }
 
 /// What is done over and over, by name: memory is prepared once. Of the curves, only what works in full on the input
@@ -53,7 +117,9 @@ fn all() -> Vec<(&'static str, String, String)> {
     ];
     let mut all: Vec<_> = plain
         .into_iter()
-        .map(|(name, before, body)| (name, before.to_owned(), format!("more: {body} @more JUMP")))
+        .map(|(name, before, body)| (name, before.to_owned(), body))
+        .chain(paired())
+        .map(|(name, before, body)| (name, before, format!("more: {body} @more JUMP")))
         .collect();
     let deep = "PUSH0 PUSH0 PUSH0 PUSH0 PUSH0 ADDRESS GAS CALL";
     let memory = "1 0x7ffe0 MSTORE";
