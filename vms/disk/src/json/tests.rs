@@ -241,7 +241,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..40),
         tree in value(),
     ) {
-        let mut writer = Writer::over("from before".to_owned());
+        let mut writer = Writer::over("from before".into());
         writer.object(|out| {
             out.key("texts").array(|out| {
                 for text in &texts {

@@ -8,40 +8,51 @@ fn pair_of(byte: u8) -> [u8; 2] {
     [digit(byte >> 4), digit(byte & 15)]
 }
 
+/// Whether nothing in a text needs to be escaped. It is looked at sixteen bytes at a time.
+fn is_plain(text: &[u8]) -> bool {
+    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let any = |bytes: &[u8; 16]| bytes.iter().fold(false, |any, byte| any | is_special(*byte));
+    let (chunks, rest) = text.as_chunks::<16>();
+    let mut last = [b' '; 16];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    !chunks.iter().fold(any(&last), |found, chunk| found | any(chunk))
+}
+
 /// Writes the text of one value in its one form. Brackets close by construction; keys must come in the
 /// order that JavaScript keeps, so none may be an array's index, and none may come twice.
 #[derive(Default)]
 pub struct Writer {
-    out: String,
+    /// UTF-8, since only texts and digits are put into it: looked at once, at the end, and not piece by piece.
+    out: Vec<u8>,
     /// A comma goes before what comes next.
     comma: bool,
 }
 
 impl Writer {
     /// Writes into a buffer that was used before; what is in it is forgotten.
-    pub fn over(mut buffer: String) -> Self {
+    pub fn over(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         Self { out: buffer, comma: false }
     }
 
     fn next(&mut self) {
         if self.comma {
-            self.out.push(',');
+            self.out.push(b',');
         }
         self.comma = true;
     }
 
     /// An object, whose keys and values `inside` writes in turn.
     pub fn object(&mut self, inside: impl FnOnce(&mut Self)) -> &mut Self {
-        self.within('{', '}', inside)
+        self.within(b'{', b'}', inside)
     }
 
     /// An array, whose values `inside` writes.
     pub fn array(&mut self, inside: impl FnOnce(&mut Self)) -> &mut Self {
-        self.within('[', ']', inside)
+        self.within(b'[', b']', inside)
     }
 
-    fn within(&mut self, open: char, close: char, inside: impl FnOnce(&mut Self)) -> &mut Self {
+    fn within(&mut self, open: u8, close: u8, inside: impl FnOnce(&mut Self)) -> &mut Self {
         self.next();
         self.out.push(open);
         self.comma = false;
@@ -54,7 +65,7 @@ impl Writer {
     /// A key; its value comes next.
     pub fn key(&mut self, key: &str) -> &mut Self {
         self.text(key);
-        self.out.push(':');
+        self.out.push(b':');
         self.comma = false;
         self
     }
@@ -62,16 +73,23 @@ impl Writer {
     /// One digit as a number.
     pub fn digit(&mut self, digit: u8) -> &mut Self {
         self.next();
-        self.out.push(char::from(b'0' + digit % 10));
+        self.out.push(b'0' + digit % 10);
         self
     }
 
     /// A text.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.next();
-        self.out.push('"');
-        write::escaped(text, &mut self.out);
-        self.out.push('"');
+        self.out.reserve(text.len() + 3);
+        self.out.push(b'"');
+        if is_plain(text.as_bytes()) {
+            self.out.extend_from_slice(text.as_bytes());
+        } else {
+            let mut escaped = String::new();
+            write::escaped(text, &mut escaped);
+            self.out.extend_from_slice(escaped.as_bytes());
+        }
+        self.out.push(b'"');
         self
     }
 
@@ -79,36 +97,33 @@ impl Writer {
     pub fn hex(&mut self, bytes: &[u8]) -> &mut Self {
         self.next();
         self.out.reserve(2 * bytes.len() + 4);
-        self.out.push_str("\"0x");
+        self.out.extend_from_slice(b"\"0x");
         // Nearly all is words, of which the compiler knows where each digit goes.
         let (words, rest) = bytes.as_chunks::<32>();
         for word in words {
-            self.digits(&word.map(pair_of));
+            self.out.extend_from_slice(word.map(pair_of).as_flattened());
         }
-        let mut last = [[0; 2]; 32];
-        last.iter_mut().zip(rest).for_each(|(pair, byte)| *pair = pair_of(*byte));
-        self.digits(last.get(..rest.len()).unwrap_or_default());
-        self.out.push('"');
+        self.out.extend(rest.iter().flat_map(|byte| pair_of(*byte)));
+        self.out.push(b'"');
         self
-    }
-
-    fn digits(&mut self, pairs: &[[u8; 2]]) {
-        self.out.push_str(str::from_utf8(pairs.as_flattened()).unwrap_or_default());
     }
 
     /// A value that is there already.
     pub fn value(&mut self, mut value: Value) -> &mut Self {
         self.next();
         order::settle_all(&mut value);
-        write::value(&value, &mut self.out);
+        let mut text = String::new();
+        write::value(&value, &mut text);
+        self.out.extend_from_slice(text.as_bytes());
         self
     }
 
     /// The text, as one value (`null` if nothing was written), and the buffer for another.
-    pub fn finish(self) -> (Json, String) {
-        match self.out.is_empty() {
-            true => (Json::default(), self.out),
-            false => (Json(self.out.as_str().into()), self.out),
-        }
+    pub fn finish(self) -> (Json, Vec<u8>) {
+        let json = match str::from_utf8(&self.out) {
+            Ok(text) if !text.is_empty() => Json(text.into()),
+            _ => Json::default(),
+        };
+        (json, self.out)
     }
 }
