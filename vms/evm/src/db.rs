@@ -10,13 +10,13 @@ use drivebay_disk::Digest;
 use revm::{
     Database,
     bytecode::Bytecode,
-    primitives::{Address, B256, HashMap, KECCAK_EMPTY, U256, keccak256},
+    primitives::{Address, B256, B256Map, KECCAK_EMPTY, U256, keccak256},
     state::{AccountInfo, EvmState},
 };
 use std::convert::Infallible;
 
-/// Hashes that are kept, of addresses, of slots and of mappings' entries each: a power of two.
-const KEYS: usize = 4096;
+/// Places for hashes that are kept, of addresses, of slots and of mappings' entries each: a power of two.
+const PLACES: usize = 2048;
 /// Most bytes of analysed code kept; then all is forgotten.
 const CODE_BYTES_MAX: usize = 32 << 20;
 
@@ -28,17 +28,20 @@ pub(crate) struct Db {
     /// What is not in `world` yet, where changes are gathered.
     recent: Option<Box<Recent>>,
     keys: KeyCache,
-    codes: HashMap<B256, Bytecode>,
+    codes: B256Map<Bytecode>,
     code_bytes: usize,
 }
 
-/// What was hashed last, each at a place that follows from it: whoever chooses keys for one place only has them
-/// hashed again.
+/// What was hashed last, each at a place that follows from it, where there is room for two: whoever chooses keys for
+/// one place only has them hashed again.
 struct KeyCache {
-    addresses: Box<[(Address, Digest)]>,
-    slots: Box<[(U256, Digest)]>,
-    entries: Box<[(Entry, B256)]>,
+    addresses: Places<Address, Digest>,
+    slots: Places<U256, Digest>,
+    entries: Places<Entry, B256>,
 }
+
+/// Keys and their hashes, two at a place, the one that was asked for last first.
+type Places<K, V> = Box<[[(K, V); 2]]>;
 
 /// What a contract hashes to find an entry of a mapping.
 type Entry = [u8; 64];
@@ -47,42 +50,42 @@ impl Default for KeyCache {
     fn default() -> Self {
         let (address, slot, entry) = (Address::ZERO, U256::ZERO, [0; 64]);
         Self {
-            addresses: vec![(address, Hashed.address(address)); KEYS].into(),
-            slots: vec![(slot, Hashed.slot(slot)); KEYS].into(),
-            entries: vec![(entry, keccak256(entry)); KEYS].into(),
+            addresses: vec![[(address, Hashed.address(address)); 2]; PLACES].into(),
+            slots: vec![[(slot, Hashed.slot(slot)); 2]; PLACES].into(),
+            entries: vec![[(entry, keccak256(entry)); 2]; PLACES].into(),
         }
     }
 }
 
-/// The place of a key of which these are some of the bits.
+/// The hash of a key of which these are some of the bits.
 #[inline]
-fn place(bits: u64) -> usize {
-    (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - KEYS.trailing_zeros())) as usize
+fn hash_of<K: Copy + PartialEq, V: Copy>(
+    places: &mut Places<K, V>,
+    (bits, key): (u64, &K),
+    hash: impl Fn(&K) -> V,
+) -> V {
+    let place = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACES.trailing_zeros());
+    let Some([first, second]) = places.get_mut(place as usize) else { return hash(key) };
+    if first.0 != *key {
+        std::mem::swap(first, second);
+        if first.0 != *key {
+            *first = (*key, hash(key));
+        }
+    }
+    first.1
 }
 
 impl Keys for KeyCache {
     #[inline]
     fn address(&mut self, address: Address) -> Digest {
         let bits = address.0.last_chunk().copied().map_or(0, u64::from_be_bytes);
-        let Some((known, digest)) = self.addresses.get_mut(place(bits)) else {
-            return Hashed.address(address);
-        };
-        if *known != address {
-            (*known, *digest) = (address, Hashed.address(address));
-        }
-        *digest
+        hash_of(&mut self.addresses, (bits, &address), |address| Hashed.address(*address))
     }
 
     #[inline]
     fn slot(&mut self, slot: U256) -> Digest {
         let [low, _, _, high] = slot.into_limbs();
-        let Some((known, digest)) = self.slots.get_mut(place(low ^ high)) else {
-            return Hashed.slot(slot);
-        };
-        if *known != slot {
-            (*known, *digest) = (slot, Hashed.slot(slot));
-        }
-        *digest
+        hash_of(&mut self.slots, (low ^ high, &slot), |slot| Hashed.slot(*slot))
     }
 }
 
@@ -94,13 +97,7 @@ impl KeyCache {
         let bits = words.iter().fold(0u64, |bits, word| {
             (bits.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         });
-        let Some((known, hash)) = self.entries.get_mut(place(bits)) else {
-            return keccak256(entry);
-        };
-        if known != entry {
-            (*known, *hash) = (*entry, keccak256(entry));
-        }
-        *hash
+        hash_of(&mut self.entries, (bits, entry), |entry| keccak256(entry))
     }
 }
 
@@ -113,16 +110,26 @@ impl Db {
         }
     }
 
-    pub(crate) fn load(&mut self, state: State) {
-        (self.world, self.chain, self.recent) = (state.world, state.chain, state.recent);
+    /// Takes a state that is to run, in exchange for what was here.
+    pub(crate) fn load(&mut self, state: &mut State) {
+        self.exchange(state);
         if let Some(recent) = &mut self.recent {
             recent.settle_in_time(&mut self.world, &mut self.keys);
         }
     }
 
+    /// Gives back what ran, in exchange for what was here before.
+    pub(crate) fn exchange(&mut self, state: &mut State) {
+        std::mem::swap(&mut self.world, &mut state.world);
+        std::mem::swap(&mut self.chain, &mut state.chain);
+        std::mem::swap(&mut self.recent, &mut state.recent);
+    }
+
+    /// What ran. Nothing is left.
     pub(crate) fn unload(&mut self) -> State {
-        let (world, chain) = (std::mem::take(&mut self.world), std::mem::take(&mut self.chain));
-        State { world, chain, recent: self.recent.take() }
+        let mut state = State::default();
+        self.exchange(&mut state);
+        state
     }
 
     pub(crate) fn commit(&mut self, changes: &EvmState, empty: Empty) {

@@ -31,26 +31,22 @@ impl EvmDrive {
 
 impl Drive for EvmDrive {
     fn run(
-        self: Box<Self>,
+        mut self: Box<Self>,
         call: Arc<Call>,
         limits: &Limits,
         host: Arc<dyn Host>,
     ) -> Result<Ran, HostFailure> {
-        let Self { disk, state } = *self;
         let is_dry = call.mode == Mode::DryRun;
-        let back = |state| -> Box<dyn Drive> { Box::new(Self { disk: disk.clone(), state }) };
-        match run::run(&disk, state, (call, limits, !is_dry), host) {
-            Err(failed) => {
-                Err(HostFailure { error: failed.error, drive: Some(back(failed.state)) })
-            }
-            Ok(run::End { state, fault, reply, cost: meter }) => Ok(match (is_dry, fault) {
-                (true, fault) => Ran::Dry { drive: Some(back(state)), fault, reply, meter },
-                (false, None) => Ran::Done { drive: back(state), reply, meter },
-                (false, Some(fault)) => {
-                    Ran::Faulted { drive: Some(back(state)), fault, reply, meter }
-                }
-            }),
-        }
+        let ran = run::run(&self.disk, &mut self.state, (call, limits, !is_dry), host);
+        let run::End { fault, reply, cost: meter } = match ran {
+            Err(error) => return Err(HostFailure { error, drive: Some(self) }),
+            Ok(end) => end,
+        };
+        Ok(match (is_dry, fault) {
+            (true, fault) => Ran::Dry { drive: Some(self), fault, reply, meter },
+            (false, None) => Ran::Done { drive: self, reply, meter },
+            (false, Some(fault)) => Ran::Faulted { drive: Some(self), fault, reply, meter },
+        })
     }
 
     fn freeze(&mut self) -> Result<Arc<dyn Frozen>, HostError> {

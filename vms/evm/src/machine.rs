@@ -61,9 +61,18 @@ const FRAME_BYTES: usize = 34 << 10;
 /// Bytes that an entry of the journal and one of the transient storage take, about.
 const ENTRY_BYTES: usize = 96;
 
+/// Accounts for whose changes there is room from the start.
+const KEPT_ACCOUNTS: usize = 64;
+
+/// Gas of a transaction before it runs, and what it follows from: length and zeros of its input, and whether it makes
+/// a contract.
+type Intrinsic = ((usize, usize, bool), InitialAndFloorGas);
+
 /// A revm whose every frame is counted.
 pub(crate) struct Machine {
     evm: Inner,
+    /// Of the last transaction that was a plain one.
+    intrinsic: Option<Intrinsic>,
     deepest: usize,
     /// Of the process that ran here last.
     facts: Option<Arc<Facts>>,
@@ -125,7 +134,7 @@ impl Machine {
         let frame_stack = FrameStack::new_prealloc(1);
         let inspector = Watcher::default();
         let evm = Evm { ctx, inspector, instruction, precompiles, frame_stack };
-        Self { evm, deepest: 0, facts: None }
+        Self { evm, intrinsic: None, deepest: 0, facts: None }
     }
 
     pub(crate) fn ctx(&mut self) -> &mut Ctx {
@@ -149,23 +158,32 @@ impl Machine {
         std::mem::replace(&mut self.evm.inspector, watcher)
     }
 
-    /// Runs one transaction. What it changed is not in the state yet.
+    /// Runs one transaction, which it takes in exchange for the one before. What it changed is not in the state yet.
     pub(crate) fn transact(
         &mut self,
         manner: Manner,
-        tx: TxEnv,
+        tx: &mut TxEnv,
         around: Around,
     ) -> Result<(ExecutionResult, EvmState), Failure> {
-        self.evm.ctx.tx = tx;
+        std::mem::swap(&mut self.evm.ctx.tx, tx);
         self.evm.ctx.chain = around;
-        let mut rules = Rulebook(manner);
-        let ran = match self.evm.inspector.is_nobody() {
+        let is_alone = self.evm.inspector.is_nobody();
+        let mut rules = Rulebook { manner, is_alone };
+        let ran = match is_alone {
             true => rules.run(self),
             false => rules.inspect_run(self),
         };
         let changes = self.evm.ctx.journaled_state.finalize();
         self.evm.ctx.error = Ok(());
         ran.map(|result| (result, changes))
+    }
+
+    /// Takes back the room of what a transaction changed, for the next one.
+    pub(crate) fn reuse(&mut self, mut changes: EvmState) {
+        if changes.capacity() <= KEPT_ACCOUNTS {
+            changes.clear();
+            self.evm.ctx.journaled_state.inner.state = changes;
+        }
     }
 
     /// Gives back what an unusually deep or large call made it hold.
@@ -341,26 +359,80 @@ pub(crate) enum Manner {
     Birth(Address),
 }
 
-struct Rulebook(Manner);
+struct Rulebook {
+    manner: Manner,
+    /// Nobody looks on.
+    is_alone: bool,
+}
+
+/// revm's own rules.
+fn mainnet() -> revm::handler::MainnetHandler<Machine, Failure, Frame> {
+    Default::default()
+}
+
+/// How many bytes are zero. Counted in bytes, so that many are looked at together.
+fn zeros(bytes: &[u8]) -> usize {
+    let chunk = |chunk: &[u8]| {
+        chunk.iter().fold(0u8, |zeros, byte| zeros.wrapping_add(u8::from(*byte == 0)))
+    };
+    let (chunks, rest) = bytes.as_chunks::<32>();
+    chunks.iter().map(|bytes| usize::from(chunk(bytes))).sum::<usize>() + usize::from(chunk(rest))
+}
+
+impl Rulebook {
+    /// A message that pays no fee. What revm does about fees then changes no balance; it touches accounts that a
+    /// trace would show, and no account is there that is gone when it is touched.
+    fn is_free(&self, tx: &TxEnv) -> bool {
+        let is_free = tx.tx_type == 0 && tx.gas_price == 0;
+        self.manner == Manner::Message && self.is_alone && is_free
+    }
+}
 
 impl Handler for Rulebook {
     type Evm = Machine;
     type Error = Failure;
     type HaltReason = revm::context::result::HaltReason;
 
+    /// As revm has it. For a plain message it follows from so little that it is mostly known.
+    fn validate_initial_tx_gas(
+        &self,
+        machine: &mut Machine,
+    ) -> Result<InitialAndFloorGas, Failure> {
+        let tx = &machine.evm.ctx.tx;
+        if !self.is_free(tx) || !tx.access_list.0.is_empty() || !tx.authorization_list.is_empty() {
+            return mainnet().validate_initial_tx_gas(machine);
+        }
+        let (limit, of) = (tx.gas_limit, (tx.data.len(), zeros(&tx.data), tx.kind.is_create()));
+        if let Some((known, gas)) = &machine.intrinsic
+            && (*known, gas.initial_total_gas().max(gas.floor_gas()) <= limit) == (of, true)
+        {
+            return Ok(*gas);
+        }
+        let gas = mainnet().validate_initial_tx_gas(machine)?;
+        machine.intrinsic = Some((of, gas));
+        Ok(gas)
+    }
+
     fn validate_against_state_and_deduct_caller(
         &self,
         machine: &mut Machine,
         _gas: &mut InitialAndFloorGas,
     ) -> Result<(), Failure> {
-        if self.0 == Manner::Ethereum {
+        if self.manner == Manner::Ethereum {
             return revm::handler::pre_execution::validate_against_state_and_deduct_caller(
                 machine.ctx(),
             );
         }
         let (block, tx, cfg, journal, _, _) = machine.ctx().all_mut();
+        if self.is_free(tx) && tx.value.is_zero() {
+            let mut caller = journal.load_account_mut(tx.caller)?.data;
+            if tx.kind.is_call() {
+                caller.bump_nonce();
+            }
+            return Ok(());
+        }
         let mut caller = journal.load_account_with_code_mut(tx.caller)?.data;
-        if self.0 == Manner::Borrowed {
+        if self.manner == Manner::Borrowed {
             validate_account_nonce_and_code(&caller.account().info, tx.nonce, true, false)?;
         }
         let balance = calculate_caller_fee(*caller.balance(), tx, block, cfg)?;
@@ -371,14 +443,35 @@ impl Handler for Rulebook {
         Ok(())
     }
 
+    fn reimburse_caller(
+        &self,
+        machine: &mut Machine,
+        result: &mut FrameResult,
+    ) -> Result<(), Failure> {
+        if self.is_free(&machine.evm.ctx.tx) {
+            return Ok(());
+        }
+        mainnet().reimburse_caller(machine, result)
+    }
+
+    fn reward_beneficiary(
+        &self,
+        machine: &mut Machine,
+        result: &mut FrameResult,
+    ) -> Result<(), Failure> {
+        if self.is_free(&machine.evm.ctx.tx) {
+            return Ok(());
+        }
+        mainnet().reward_beneficiary(machine, result)
+    }
+
     fn first_frame_input(
         &mut self,
         machine: &mut Machine,
         gas: &mut GasTracker,
     ) -> Result<Option<FrameInit>, Failure> {
-        let init = revm::handler::MainnetHandler::<Machine, Failure, Frame>::default()
-            .first_frame_input(machine, gas)?;
-        let Manner::Birth(address) = self.0 else { return Ok(init) };
+        let init = mainnet().first_frame_input(machine, gas)?;
+        let Manner::Birth(address) = self.manner else { return Ok(init) };
         Ok(init.map(|mut init| {
             if let FrameInput::Create(create) = &mut init.frame_input {
                 let scheme = CreateScheme::Custom { address };
@@ -431,7 +524,7 @@ mod tests {
 
     fn run(machine: &mut Machine, gas_limit: u64) -> ExecutionResult {
         let around = Around { meter: Meter::new(gas_limit, 0, &UNLIMITED), ..Around::default() };
-        machine.transact(Manner::Message, call(gas_limit), around).unwrap().0
+        machine.transact(Manner::Message, &mut call(gas_limit), around).unwrap().0
     }
 
     /// Runs code with that much gas, and says what is held after it, and after that was given back.

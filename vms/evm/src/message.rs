@@ -24,7 +24,7 @@ pub(crate) enum Intent {
     /// The process's native token credits somebody.
     Deposit { to: Address, amount: U256 },
     /// A transaction.
-    Run(Box<Plan>),
+    Run(Plan),
 }
 
 /// A transaction to be run.
@@ -110,7 +110,7 @@ pub(crate) fn intent(call: &Call, abi: &Abi, home: Address, gas: u64) -> Result<
             function: None,
             hash: Some(signed.hash),
         };
-        return Ok(Intent::Run(Box::new(plan)));
+        return Ok(Intent::Run(plan));
     }
     let (data, function) = input(message, abi, action)?;
     let tx = TxEnv {
@@ -120,9 +120,17 @@ pub(crate) fn intent(call: &Call, abi: &Abi, home: Address, gas: u64) -> Result<
         value: tag_number(&message.tags, "Value")?,
         data,
         chain_id: None,
-        ..TxEnv::default()
+        // Written out: to build the default costs more than all of it.
+        tx_type: 0,
+        gas_price: 0,
+        nonce: 0,
+        access_list: Default::default(),
+        gas_priority_fee: None,
+        blob_hashes: Vec::new(),
+        max_fee_per_blob_gas: 0,
+        authorization_list: Vec::new(),
     };
-    Ok(Intent::Run(Box::new(Plan { manner: Manner::Message, tx, function, hash: None })))
+    Ok(Intent::Run(Plan { manner: Manner::Message, tx, function, hash: None }))
 }
 
 /// A credit notice of the token that the process's spawn names as `Native-Token`.

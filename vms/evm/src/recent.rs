@@ -1,25 +1,26 @@
 //! What the last messages changed, before it is in the tables.
 //!
 //! A table that somebody keeps is changed by copying a path of it, and every change looks for its row on a path. So
-//! what messages change is gathered, and goes into the tables for [`MESSAGES`] messages together; a state that is
-//! kept of each costs a link. Only the plain is gathered: accounts that are set and slots that are set. All else is
-//! done in the tables at once, by [`World::commit`], after what was gathered.
+//! what messages change is gathered, and goes into the tables for [`MESSAGES`] messages together, each row once; a
+//! state that is kept of each costs a link. Only the plain is gathered: accounts that are set and slots that are set.
+//! All else is done in the tables at once, by [`World::commit`], after what was gathered.
 
 use crate::{
     account::Account,
     world::{Hashed, Keys, World, put},
 };
+use drivebay_disk::Digest;
 use revm::{
-    primitives::{Address, HashMap, U256},
+    primitives::{Address, AddressMap, StorageKeyMap, U256},
     state::{AccountInfo, EvmState},
 };
 use std::sync::{Arc, OnceLock};
 
-/// Messages that are gathered.
-const MESSAGES: usize = 32;
-/// Changes that are gathered.
+/// Messages that are gathered; few in tests, whose steps are few.
+const MESSAGES: usize = if cfg!(test) { 8 } else { 128 };
+/// Rows that are gathered.
 const CHANGES: usize = 512;
-/// Rows that are remembered when their changes are in the tables.
+/// Rows that are remembered when they are in the tables.
 const ROWS: usize = 1024;
 /// Bytes that a row takes, about: as a change and as what is remembered.
 const ROW_BYTES: u64 = 300;
@@ -55,41 +56,61 @@ impl Since {
                 before = link.before.as_deref();
             }
             let mut world = start.clone();
-            links.iter().rev().for_each(|link| apply(&mut world, &link.changes, &mut Hashed));
+            let all = links.iter().rev().flat_map(|link| link.changes.iter().copied());
+            apply(&mut world, all, &mut Hashed);
             world
         };
         self.settled.get_or_init(settle).clone()
     }
 }
 
+/// What is remembered of an account.
+#[derive(Default)]
+struct Known {
+    account: Option<Account>,
+    /// Whether that is not in the tables yet.
+    is_due: bool,
+    slots: StorageKeyMap<Slot>,
+}
+
+/// A slot, and whether it is not in the tables yet.
+#[derive(Default)]
+struct Slot {
+    value: U256,
+    is_due: bool,
+}
+
 /// Accounts and slots that were changed, or looked at often; and what of that is not in the tables yet.
 #[derive(Default)]
 pub(crate) struct Recent {
-    accounts: HashMap<Address, Account>,
-    slots: HashMap<(Address, U256), U256>,
-    /// What is not in the tables, in order.
-    changes: Vec<Change>,
-    /// So many of these are in the links.
-    linked: usize,
-    last: Option<Arc<Since>>,
+    known: AddressMap<Known>,
+    /// So many rows are remembered.
+    rows: usize,
+    /// Rows that are not in the tables, each once.
+    accounts: Vec<Address>,
+    slots: Vec<(Address, U256)>,
     messages: usize,
+    /// What a kept state has, if one was kept since rows were put into the tables; and what was changed after that.
+    last: Option<Arc<Since>>,
+    changes: Vec<Change>,
 }
 
 impl Recent {
     /// The account at an address, if it is remembered.
     pub(crate) fn account(&self, address: Address) -> Option<Account> {
-        self.accounts.get(&address).copied()
+        self.known.get(&address)?.account
     }
 
     /// A slot, if it is remembered.
     pub(crate) fn slot(&self, address: Address, slot: U256) -> Option<U256> {
-        self.slots.get(&(address, slot)).copied()
+        Some(self.known.get(&address)?.slots.get(&slot)?.value)
     }
 
     /// Remembers a contract, which is called again and again.
     pub(crate) fn know(&mut self, address: Address, account: Account) {
-        if self.accounts.len() < ROWS {
-            self.accounts.insert(address, account);
+        if self.rows < ROWS {
+            self.known.entry(address).or_default().account = Some(account);
+            self.rows += 1;
         }
     }
 
@@ -98,75 +119,114 @@ impl Recent {
         if !is_plain(touched) {
             return false;
         }
+        let is_kept = self.last.is_some();
         for (address, touched) in touched.iter().filter(|(_, touched)| touched.is_touched()) {
             let info = &touched.info;
             if info.is_empty() {
                 continue;
             }
+            let known = self.known.entry(*address).or_default();
             if touched.is_changed() {
                 let AccountInfo { nonce, balance, code_hash, .. } = *info;
                 let account = Account { nonce, balance, code_hash };
-                self.changes.push(Change::Account(*address, account));
-                self.accounts.insert(*address, account);
+                self.rows += usize::from(known.account.replace(account).is_none());
+                if !std::mem::replace(&mut known.is_due, true) {
+                    self.accounts.push(*address);
+                }
+                if is_kept {
+                    self.changes.push(Change::Account(*address, account));
+                }
             }
             for (slot, value) in touched.storage.iter().filter(|(_, slot)| slot.is_changed()) {
                 let value = value.present_value();
-                self.changes.push(Change::Slot(*address, *slot, value));
-                self.slots.insert((*address, *slot), value);
+                let before = known.slots.insert(*slot, Slot { value, is_due: true });
+                self.rows += usize::from(before.is_none());
+                if !before.is_some_and(|before| before.is_due) {
+                    self.slots.push((*address, *slot));
+                }
+                if is_kept {
+                    self.changes.push(Change::Slot(*address, *slot, value));
+                }
             }
         }
         self.messages += 1;
         true
     }
 
+    /// Rows that are not in the tables.
+    fn due(&self) -> impl Iterator<Item = Change> {
+        let accounts = self.accounts.iter().filter_map(|address| {
+            Some(Change::Account(*address, self.known.get(address)?.account?))
+        });
+        let slots = self.slots.iter().filter_map(|(address, slot)| {
+            Some(Change::Slot(*address, *slot, self.slot(*address, *slot)?))
+        });
+        accounts.chain(slots)
+    }
+
     /// Puts all that is gathered into the tables, of which it is.
     pub(crate) fn settle(&mut self, world: &mut World, keys: &mut impl Keys) {
-        let linked = self.linked == self.changes.len();
+        let linked = self.changes.is_empty();
         match self.last.as_ref().filter(|_| linked).and_then(|last| last.settled.get()) {
             Some(settled) => *world = settled.clone(),
-            None => apply(world, &self.changes, keys),
+            None => apply(world, self.due(), keys),
         }
         self.changes.clear();
-        (self.linked, self.last, self.messages) = (0, None, 0);
-        if self.accounts.len() + self.slots.len() > ROWS {
-            (self.accounts, self.slots) = Default::default();
+        (self.last, self.messages) = (None, 0);
+        if self.rows > ROWS {
+            self.forget();
+        }
+        for address in self.accounts.drain(..) {
+            if let Some(known) = self.known.get_mut(&address) {
+                known.is_due = false;
+            }
+        }
+        for (address, slot) in self.slots.drain(..) {
+            let known = self.known.get_mut(&address).and_then(|known| known.slots.get_mut(&slot));
+            if let Some(known) = known {
+                known.is_due = false;
+            }
         }
     }
 
     /// The same, if it is time; or if it was done already for a state that is kept.
     pub(crate) fn settle_in_time(&mut self, world: &mut World, keys: &mut impl Keys) {
         let is_done = self.last.as_ref().is_some_and(|last| last.settled.get().is_some());
-        if is_done || self.messages >= MESSAGES || self.changes.len() >= CHANGES {
+        let due = self.accounts.len() + self.slots.len();
+        if is_done || self.messages >= MESSAGES || due >= CHANGES {
             self.settle(world, keys);
         }
     }
 
     /// Forgets what it remembers: the tables are to be changed past it.
     pub(crate) fn forget(&mut self) {
-        self.accounts.clear();
-        self.slots.clear();
+        self.known.clear();
+        self.rows = 0;
     }
 
     /// The tables with all that is gathered.
     pub(crate) fn over(&self, world: &World) -> World {
         let mut world = world.clone();
-        apply(&mut world, &self.changes, &mut Hashed);
+        apply(&mut world, self.due(), &mut Hashed);
         world
     }
 
     /// All that is not in the tables, to be kept.
     pub(crate) fn keep(&mut self) -> Option<Arc<Since>> {
-        if let Some(changes) = self.changes.get(self.linked..).filter(|new| !new.is_empty()) {
-            let (changes, before) = (changes.to_vec(), self.last.take());
+        let changes = match self.last {
+            Some(_) => std::mem::take(&mut self.changes),
+            None => self.due().collect(),
+        };
+        if !changes.is_empty() {
+            let before = self.last.take();
             self.last = Some(Arc::new(Since { changes, before, settled: OnceLock::new() }));
-            self.linked = self.changes.len();
         }
         self.last.clone()
     }
 
     /// Bytes that it takes, about.
     pub(crate) fn bytes(&self) -> u64 {
-        (self.accounts.len() + self.slots.len() + self.changes.len()) as u64 * ROW_BYTES
+        (self.rows + self.slots.len() + self.changes.len()) as u64 * ROW_BYTES
     }
 }
 
@@ -183,23 +243,21 @@ fn is_plain(touched: &EvmState) -> bool {
 }
 
 /// Sets rows: accounts first, then slots, of one account after the other as far as they come so.
-fn apply(world: &mut World, changes: &[Change], keys: &mut impl Keys) {
+fn apply(world: &mut World, changes: impl Iterator<Item = Change>, keys: &mut impl Keys) {
+    let mut slots: Vec<(Address, Digest, U256)> = Vec::new();
     for change in changes {
-        if let Change::Account(address, account) = change {
-            world.accounts.set(keys.address(*address), account.row().bytes());
+        match change {
+            Change::Account(address, account) => {
+                world.accounts.set(keys.address(address), account.row().bytes());
+            }
+            Change::Slot(address, slot, value) => slots.push((address, keys.slot(slot), value)),
         }
     }
-    let slots = changes.iter().filter_map(|change| match change {
-        Change::Slot(address, slot, value) => Some((*address, *slot, *value)),
-        Change::Account(..) => None,
-    });
-    let mut slots = slots.peekable();
-    while let Some((address, ..)) = slots.peek().copied() {
-        let mut storage = world.accounts.table_mut(&keys.address(address));
-        while let Some((_, slot, value)) = slots.next_if(|(of, ..)| *of == address) {
-            if let Some(storage) = &mut storage {
-                put(storage, keys.slot(slot), value);
-            }
+    for slots in slots.chunk_by(|(a, ..), (b, ..)| a == b) {
+        let Some((address, ..)) = slots.first() else { continue };
+        let Some(storage) = world.accounts.table_mut(&keys.address(*address)) else { continue };
+        for (_, slot, value) in slots {
+            put(storage, *slot, *value);
         }
     }
 }
@@ -300,14 +358,14 @@ mod tests {
         #[test]
         fn gathered_or_not_is_the_same(steps in steps()) {
             let (mut plain, mut gathering) = (Db::default(), Db::default());
-            gathering.load(State::default().gathering());
+            gathering.load(&mut State::default().gathering());
             let mut kept: Vec<(_, World, B256)> = Vec::new();
             for step in &steps {
                 match step {
                     Step::Keep => {
                         let mut state = gathering.unload();
                         kept.push((state.keep(), plain.world.clone(), plain.world.root()));
-                        gathering.load(state);
+                        gathering.load(&mut state);
                     }
                     Step::Look(which) if !kept.is_empty() => {
                         let (kept, _, root) = &kept[which % kept.len()];
@@ -316,23 +374,23 @@ mod tests {
                     Step::Thaw(which) if !kept.is_empty() => {
                         let (kept, world, _) = &kept[which % kept.len()];
                         plain.world = world.clone();
-                        gathering.load(kept.state().gathering());
+                        gathering.load(&mut kept.state().gathering());
                     }
                     step => {
                         let made = changes(&mut plain, step);
                         prop_assert_eq!(&changes(&mut gathering, step), &made);
                         plain.commit(&made, Empty::Gone);
                         gathering.commit(&made, Empty::Gone);
-                        let state = gathering.unload();
-                        gathering.load(state);
+                        let mut state = gathering.unload();
+                        gathering.load(&mut state);
                     }
                 }
                 prop_assert_eq!(all(&mut plain), all(&mut gathering));
             }
-            let (cloned, root) = (gathering.unload(), plain.world.root());
+            let (mut cloned, root) = (gathering.unload(), plain.world.root());
             let settled = State { chain: Default::default(), ..State::clone(&cloned) };
             prop_assert_eq!(settled.world.root(), root);
-            gathering.load(cloned);
+            gathering.load(&mut cloned);
             prop_assert_eq!(gathering.tables().root(), root);
             for (kept, _, root) in kept {
                 prop_assert_eq!(kept.state().world.root(), root);

@@ -22,7 +22,7 @@ const SCRATCH_MAX: usize = 64 << 10;
 
 thread_local! {
     /// What answers are written into.
-    static SCRATCH: Cell<String> = const { Cell::new(String::new()) };
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// The reply to a transaction that ended by itself.

@@ -37,25 +37,18 @@ thread_local! {
 
 /// How a call ended.
 pub(crate) struct End {
-    pub(crate) state: State,
     pub(crate) fault: Option<Fault>,
     pub(crate) reply: Reply,
     pub(crate) cost: Cost,
 }
 
-/// A host error, and the state as it was.
-pub(crate) struct Failed {
-    pub(crate) error: HostError,
-    pub(crate) state: State,
-}
-
-/// Evaluates `call`. What it did is in the state that comes back only if `keep`, and only if it is no fault.
+/// Evaluates `call`. What it did is in the state afterwards only if `keep`, and only if it is no fault.
 pub(crate) fn run(
     disk: &EvmDisk,
-    state: State,
+    state: &mut State,
     (call, limits, keep): (Arc<Call>, &Limits, bool),
     host: Arc<dyn Host>,
-) -> Result<End, Box<Failed>> {
+) -> Result<End, HostError> {
     on_machine(disk.spec, |machine| {
         Run::new(disk, machine, (call, limits, host)).whole(state, keep)
     })
@@ -123,7 +116,7 @@ impl<'a> Run<'a> {
         Self { disk, machine, call, limits, host, facts, order: None, trace: None }
     }
 
-    pub(crate) fn whole(&mut self, state: State, keep: bool) -> Result<End, Box<Failed>> {
+    pub(crate) fn whole(&mut self, state: &mut State, keep: bool) -> Result<End, HostError> {
         // A message is not in the state before it succeeded; only a birth is, before the message after it.
         let before = (!state.chain.is_born).then(|| state.clone());
         self.machine.db().load(state);
@@ -133,18 +126,18 @@ impl<'a> Run<'a> {
             Some(part) => part,
             None => self.message(&mut spent, keep),
         };
-        let mut state = self.machine.db().unload();
+        self.machine.db().exchange(state);
         self.machine.relax();
         let went_back = !keep || !matches!(part, Part::Over(None, _));
         if let Some(before) = before.filter(|_| went_back) {
-            state = before;
+            *state = before;
         }
         self.machine.ctx().chain = Around::default();
         match part {
-            Part::Host(error) => Err(Box::new(Failed { error, state })),
+            Part::Host(error) => Err(error),
             Part::Over(fault, reply) => {
                 let cost = Cost { fuel: Fuel(spent.fuel), gas: Some(spent.gas) };
-                Ok(End { state, fault, reply, cost })
+                Ok(End { fault, reply, cost })
             }
         }
     }
@@ -291,6 +284,7 @@ impl<'a> Run<'a> {
             self.machine.db().commit(&changes, Empty::Gone);
             self.burn(withdrawn);
         }
+        self.machine.reuse(changes);
         self.over(reply, keep)
     }
 
@@ -366,7 +360,7 @@ impl<'a> Run<'a> {
         if let Some(order) = self.order {
             self.machine.watch(order.watcher());
         }
-        let ran = self.machine.transact(plan.manner, std::mem::take(&mut plan.tx), around);
+        let ran = self.machine.transact(plan.manner, &mut plan.tx, around);
         let watcher = self.order.map(|_| self.machine.watch(Watcher::Nobody));
         let meter = std::mem::take(&mut self.machine.ctx().chain.meter);
         if let Some(stop) = &meter.stop {

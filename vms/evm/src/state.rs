@@ -68,20 +68,13 @@ impl Kept {
 pub(crate) struct Chain {
     /// The seed of block n at n modulo [`HASHES`]; `None` where a slot left no mark.
     seeds: Arc<[Arc<Chunk>; CHUNKS]>,
-    /// Blocks that are not among `seeds` yet, the newest first, without gaps: a state that is kept of every message
-    /// costs a link, and not a copy of a chunk.
-    recent: Option<Arc<Link>>,
+    /// Seeds of the newest blocks, without gaps, that are not among `seeds` yet: fewer than a chunk has, so that a
+    /// chunk is written once, and not copied for every state that is kept.
+    recent: Vec<[u8; 32]>,
     /// Number of the newest block plus one; 0 before the first.
     next: u64,
     /// Whether the module's contract was made.
     pub(crate) is_born: bool,
-}
-
-/// A block, and those before it.
-struct Link {
-    number: u64,
-    seed: [u8; 32],
-    before: Option<Arc<Link>>,
 }
 
 type Seed = Option<[u8; 32]>;
@@ -94,7 +87,7 @@ static NO_SEEDS: LazyLock<Arc<[Arc<Chunk>; CHUNKS]>> = LazyLock::new(|| {
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { seeds: NO_SEEDS.clone(), recent: None, next: 0, is_born: false }
+        Self { seeds: NO_SEEDS.clone(), recent: Vec::new(), next: 0, is_born: false }
     }
 }
 
@@ -109,7 +102,8 @@ impl Chain {
         let is_kept = number < self.next && self.next - number <= HASHES;
         let (chunk, at) = place(number);
         let settled = || self.seeds.get(chunk).and_then(|chunk| *chunk.get(at)?);
-        let recent = self.links().find(|link| link.number == number).map(|link| link.seed);
+        let at = number.checked_sub(self.first_recent()).map(|at| at as usize);
+        let recent = at.and_then(|at| self.recent.get(at).copied());
         let seed = recent.or_else(settled).filter(|_| is_kept);
         seed.map(|seed| block_hash(number, &seed)).unwrap_or_default()
     }
@@ -125,24 +119,32 @@ impl Chain {
                 self.put(skipped, None);
             }
         }
-        self.recent = Some(Arc::new(Link { number, seed, before: self.recent.take() }));
-        self.next = number.saturating_add(1);
-        if place(self.next).1 == 0 {
+        let Some(next) = number.checked_add(1) else {
+            // There is none after it: it stays the newest.
+            self.settle();
+            self.next = number;
+            return self.put(number, Some(seed));
+        };
+        self.recent.push(seed);
+        self.next = next;
+        if place(next).1 == 0 {
             self.settle();
         }
     }
 
-    fn links(&self) -> impl Iterator<Item = &Link> {
-        std::iter::successors(self.recent.as_deref(), |link| link.before.as_deref())
+    /// Number of the first of the recent blocks, or of the one that comes next.
+    fn first_recent(&self) -> u64 {
+        self.next - self.recent.len() as u64
     }
 
-    /// Puts the recent blocks, of which there are at most as many as a chunk has, among the others.
+    /// Puts the recent blocks among the others.
     fn settle(&mut self) {
-        let mut next = self.recent.take();
-        while let Some(link) = next {
-            self.put(link.number, Some(link.seed));
-            next = link.before.clone();
+        let first = self.first_recent();
+        let mut recent = std::mem::take(&mut self.recent);
+        for (number, seed) in (first..).zip(recent.drain(..)) {
+            self.put(number, Some(seed));
         }
+        self.recent = recent;
     }
 
     fn put(&mut self, number: u64, seed: Seed) {
@@ -155,7 +157,7 @@ impl Chain {
     }
 
     fn pages(&self) -> Result<Pages, PageError> {
-        if self.recent.is_some() {
+        if !self.recent.is_empty() {
             let mut settled = self.clone();
             settled.settle();
             return settled.pages();

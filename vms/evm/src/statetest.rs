@@ -124,7 +124,7 @@ fn run(unit: &TestUnit, spec: SpecId, test: &Test) -> Result<(), String> {
     cfg.memory_limit = u64::MAX;
     let block = unit.block_env(&mut cfg);
     let mut world = world(unit);
-    let tx = match test.tx_env(unit) {
+    let mut tx = match test.tx_env(unit) {
         Ok(tx) => tx,
         Err(_) if test.expect_exception.is_some() => {
             reward(&mut world, block.beneficiary, spec);
@@ -133,11 +133,11 @@ fn run(unit: &TestUnit, spec: SpecId, test: &Test) -> Result<(), String> {
         Err(error) => return Err(format!("the transaction: {error}")),
     };
     let mut machine = Machine::new(spec, Precompiles::plain(spec));
-    machine.db().load(State { world, ..State::default() }.gathering());
+    machine.db().load(&mut State { world, ..State::default() }.gathering());
     machine.ctx().cfg = cfg;
     machine.ctx().block = block;
     let around = Around { meter: Meter::new(tx.gas_limit, 0, &UNLIMITED), ..Around::default() };
-    let (logs, refused) = match machine.transact(Manner::Ethereum, tx, around) {
+    let (logs, refused) = match machine.transact(Manner::Ethereum, &mut tx, around) {
         Ok((result, changes)) => {
             machine.db().commit(&changes, Empty::under(spec));
             let logs = match result {

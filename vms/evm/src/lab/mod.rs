@@ -199,10 +199,10 @@ impl Lab {
         on_machine(disk.spec, |machine| {
             let mut run = Run::new(disk, machine, (call, limits, host));
             run.order = Some(order);
-            let ended = run.whole(self.state.clone(), true);
+            let ended = run.whole(&mut self.state.clone(), true);
             let trace = run.trace.take();
-            if let (Err(failed), None) = (ended, &trace) {
-                return Err(No::Host(failed.error));
+            if let (Err(error), None) = (ended, &trace) {
+                return Err(No::Host(error));
             }
             trace::text(trace)
         })
@@ -232,7 +232,7 @@ impl Lab {
 
     fn run<'a>(&'a self, machine: &'a mut Machine, around: &Surroundings<'a>) -> Run<'a> {
         let Setting { call, host, limits } = around.setting;
-        machine.db().load(self.state.clone());
+        machine.db().load(&mut self.state.clone());
         let (call, host, disk) = (call.clone(), host.clone(), &self.disk);
         let mut run = Run::new(disk, machine, (call, limits, host));
         run.set_world();
