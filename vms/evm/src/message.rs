@@ -18,6 +18,10 @@ use revm::{
 const RAW: &str = "eth_sendRawTransaction";
 
 /// What a message wants.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are transactions, and are taken apart at once"
+)]
 pub(crate) enum Intent {
     /// It is the spawn itself: the contract is made, and that is all.
     Spawn,
