@@ -3,7 +3,7 @@
 
 use super::{
     rlp::{self, NIBBLES, Ref, common, nibble},
-    trie::{Branch, Entry, Kid, Node, Value, by_nibble, shared},
+    trie::{Branch, Entry, Kid, Node, Seen, Value, by_nibble, shared},
 };
 use crate::Digest;
 use std::borrow::Cow;
@@ -43,9 +43,9 @@ impl Merkle {
     /// The RLP of the node that stands for `kid`, whose rows share their first `depth` nibbles.
     fn node(&self, kid: &Kid, depth: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(544);
-        match &kid.node {
-            Node::Bucket(bucket) => self.rows(bucket, depth, &mut out),
-            Node::Branch(branch) => match branch.kids() {
+        match kid.node.seen() {
+            Seen::Rows(rows) => self.rows(rows, depth, &mut out),
+            Seen::Branch(branch) => match branch.kids() {
                 [only] => {
                     let (end, to) = descend(only, depth + 1);
                     let below = self.reference(end, to);
@@ -93,12 +93,14 @@ impl Merkle {
         let Some(mut kid) = top else { return nodes };
         let mut depth = 0;
         loop {
-            if let Node::Bucket(bucket) = &kid.node {
-                self.prove_rows(bucket, depth, key, &mut nodes);
-                return nodes;
-            }
+            let branch = match kid.node.seen() {
+                Seen::Rows(rows) => {
+                    self.prove_rows(rows, depth, key, &mut nodes);
+                    return nodes;
+                }
+                Seen::Branch(branch) => branch,
+            };
             add(&mut nodes, self.node(kid, depth));
-            let Node::Branch(branch) = &kid.node else { return nodes };
             let next = match branch.kids() {
                 [only] => {
                     let (end, to) = descend(only, depth + 1);

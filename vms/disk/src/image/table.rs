@@ -192,7 +192,7 @@ impl Table {
         let entry = Entry { key, value };
         match &mut self.top {
             Some(top) => drop(top.set(0, entry)),
-            None => self.top = Some(Node::Bucket([entry].into()).into()),
+            None => self.top = Some(Node::One(entry).into()),
         }
     }
 
@@ -230,7 +230,7 @@ mod tests {
     fn unhashed(kid: &Kid) -> usize {
         let below = match &kid.node {
             Node::Branch(branch) => branch.kids().iter().map(unhashed).sum(),
-            Node::Bucket(_) => 0,
+            Node::One(_) | Node::Bucket(_) => 0,
         };
         usize::from(kid.made.get().is_none()) + below
     }

@@ -86,18 +86,29 @@ pub(super) struct Kid {
 
 #[derive(Clone)]
 pub(super) enum Node {
-    /// Sorted, never empty.
+    /// A row alone. It lies where its parent does: so it is found there, and copied with it.
+    One(Entry),
+    /// Sorted, two rows at least.
     Bucket(Arc<[Entry]>),
-    Branch(Arc<Branch>),
+    Branch(Branch),
 }
 
+/// A node as those see it who only look.
+pub(super) enum Seen<'a> {
+    /// Sorted, never empty.
+    Rows(&'a [Entry]),
+    Branch(&'a Branch),
+}
+
+/// What a branch is lies where its parent does, and only its children elsewhere: a path is one place in memory for
+/// each nibble, not two.
 #[derive(Clone)]
 pub(super) struct Branch {
     /// Rows below.
     count: u64,
     /// Bit n is set if there is a child for nibble n; `kids` has them in order.
     there: u16,
-    kids: Vec<Kid>,
+    kids: Arc<[Kid]>,
 }
 
 impl Branch {
@@ -117,7 +128,7 @@ impl Branch {
 
     fn kid_mut(&mut self, nibble: u8) -> Option<&mut Kid> {
         let slot = self.slot(nibble).ok()?;
-        self.kids.get_mut(slot)
+        Arc::make_mut(&mut self.kids).get_mut(slot)
     }
 }
 
@@ -158,28 +169,39 @@ pub(super) fn by_nibble(
 
 /// The tree of sorted rows without duplicates, which share their first `depth` nibbles.
 pub(super) fn build(entries: &[Entry], depth: usize) -> Node {
-    if entries.len() <= BUCKET {
-        return Node::Bucket(entries.into());
+    match entries {
+        [row] => return Node::One(row.clone()),
+        _ if entries.len() <= BUCKET => return Node::Bucket(entries.into()),
+        _ => {}
     }
     let groups = by_nibble(entries, depth);
     let there = groups.clone().fold(0, |there, (nibble, _)| there | 1 << nibble);
     let mut kids = Vec::with_capacity(groups.clone().count());
     kids.extend(groups.map(|(_, group)| Kid::from(build(group, depth + 1))));
-    Node::Branch(Arc::new(Branch { count: entries.len() as u64, there, kids }))
+    Node::Branch(Branch { count: entries.len() as u64, there, kids: kids.into() })
 }
 
 impl Node {
-    pub(super) fn count(&self) -> u64 {
+    pub(super) fn seen(&self) -> Seen<'_> {
         match self {
-            Self::Bucket(bucket) => bucket.len() as u64,
-            Self::Branch(branch) => branch.count,
+            Self::One(row) => Seen::Rows(std::slice::from_ref(row)),
+            Self::Bucket(bucket) => Seen::Rows(bucket),
+            Self::Branch(branch) => Seen::Branch(branch),
         }
     }
 
+    pub(super) fn count(&self) -> u64 {
+        match self.seen() {
+            Seen::Rows(rows) => rows.len() as u64,
+            Seen::Branch(branch) => branch.count,
+        }
+    }
+
+    /// Whether both are known to be the same without looking at any row.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Bucket(a), Self::Bucket(b)) => Arc::ptr_eq(a, b),
-            (Self::Branch(a), Self::Branch(b)) => Arc::ptr_eq(a, b),
+            (Self::Branch(a), Self::Branch(b)) => Arc::ptr_eq(&a.kids, &b.kids),
             _ => false,
         }
     }
@@ -187,11 +209,11 @@ impl Node {
     pub(super) fn get(&self, key: &Digest) -> Option<&Value> {
         let mut node = self;
         for depth in 0.. {
-            match node {
-                Self::Bucket(bucket) => {
-                    return bucket.get(find(bucket, key).ok()?).map(|entry| &entry.value);
+            match node.seen() {
+                Seen::Rows(rows) => {
+                    return rows.get(find(rows, key).ok()?).map(|entry| &entry.value);
                 }
-                Self::Branch(branch) => node = &branch.kid(nibble(key, depth))?.node,
+                Seen::Branch(branch) => node = &branch.kid(nibble(key, depth))?.node,
             }
         }
         None
@@ -199,19 +221,49 @@ impl Node {
 
     /// Any key below.
     pub(super) fn some_key(&self) -> Digest {
-        match self {
-            Self::Bucket(bucket) => bucket.first().map(|entry| entry.key).unwrap_or_default(),
-            Self::Branch(branch) => {
+        match self.seen() {
+            Seen::Rows(rows) => rows.first().map(|entry| entry.key).unwrap_or_default(),
+            Seen::Branch(branch) => {
                 branch.kids.first().map(|kid| kid.node.some_key()).unwrap_or_default()
             }
         }
     }
 
     fn collect(&self, into: &mut Vec<Entry>) {
-        match self {
-            Self::Bucket(bucket) => into.extend_from_slice(bucket),
-            Self::Branch(branch) => branch.kids.iter().for_each(|kid| kid.node.collect(into)),
+        match self.seen() {
+            Seen::Rows(rows) => into.extend_from_slice(rows),
+            Seen::Branch(branch) => branch.kids.iter().for_each(|kid| kid.node.collect(into)),
         }
+    }
+
+    /// A row that is here and not in a branch below, to be changed.
+    fn row_mut(&mut self, key: &Digest) -> Option<&mut Entry> {
+        match self {
+            Self::One(row) => (row.key == *key).then_some(row),
+            Self::Bucket(bucket) => {
+                let at = find(bucket, key).ok()?;
+                Arc::make_mut(bucket).get_mut(at)
+            }
+            Self::Branch(_) => None,
+        }
+    }
+
+    /// Sets a row where there is no branch; says whether its key is new.
+    fn set_row(&mut self, depth: usize, entry: Entry) -> bool {
+        if let Some(row) = self.row_mut(&entry.key) {
+            *row = entry;
+            return false;
+        }
+        let Seen::Rows(rows) = self.seen() else { return false };
+        let (Ok(at) | Err(at)) = find(rows, &entry.key);
+        let (left, right) = rows.split_at(at);
+        let all = left.iter().cloned().chain([entry]).chain(right.iter().cloned());
+        *self = if rows.len() < BUCKET {
+            Self::Bucket(all.collect())
+        } else {
+            build(&all.collect::<Vec<_>>(), depth)
+        };
+        true
     }
 }
 
@@ -220,25 +272,8 @@ impl Kid {
     pub(super) fn set(&mut self, depth: usize, entry: Entry) -> bool {
         self.made = OnceLock::new();
         match &mut self.node {
-            Node::Bucket(bucket) => match find(bucket, &entry.key) {
-                Ok(at) => {
-                    if let Some(old) = Arc::make_mut(bucket).get_mut(at) {
-                        *old = entry;
-                    }
-                    false
-                }
-                Err(at) => {
-                    let (left, right) = bucket.split_at(at);
-                    let all = left.iter().cloned().chain([entry]).chain(right.iter().cloned());
-                    self.node = if bucket.len() < BUCKET {
-                        Node::Bucket(all.collect())
-                    } else {
-                        build(&all.collect::<Vec<_>>(), depth)
-                    };
-                    true
-                }
-            },
-            Node::Branch(branch) => Arc::make_mut(branch).set(depth, entry),
+            Node::Branch(branch) => branch.set(depth, entry),
+            node => node.set_row(depth, entry),
         }
     }
 
@@ -246,33 +281,29 @@ impl Kid {
     pub(super) fn get_mut(&mut self, depth: usize, key: &Digest) -> Option<&mut Value> {
         self.made = OnceLock::new();
         match &mut self.node {
-            Node::Bucket(bucket) => {
-                let at = find(bucket, key).ok()?;
-                Arc::make_mut(bucket).get_mut(at).map(|entry| &mut entry.value)
-            }
-            Node::Branch(branch) => {
-                Arc::make_mut(branch).kid_mut(nibble(key, depth))?.get_mut(depth + 1, key)
-            }
+            Node::Branch(branch) => branch.kid_mut(nibble(key, depth))?.get_mut(depth + 1, key),
+            node => node.row_mut(key).map(|entry| &mut entry.value),
         }
     }
 
     /// Removes a key that is there, unless it is the only one.
     pub(super) fn remove(&mut self, depth: usize, key: &Digest) {
         self.made = OnceLock::new();
+        let mut rest = Vec::with_capacity(BUCKET);
         match &mut self.node {
-            Node::Bucket(bucket) => {
-                *bucket = bucket.iter().filter(|entry| entry.key != *key).cloned().collect();
-            }
             Node::Branch(branch) => {
-                let branch = Arc::make_mut(branch);
                 branch.remove(depth, key);
-                if branch.count as usize <= BUCKET {
-                    let mut all = Vec::with_capacity(BUCKET);
-                    self.node.collect(&mut all);
-                    self.node = Node::Bucket(all.into());
+                if branch.count as usize > BUCKET {
+                    return;
                 }
+                self.node.collect(&mut rest);
+            }
+            node => {
+                node.collect(&mut rest);
+                rest.retain(|entry| entry.key != *key);
             }
         }
+        self.node = build(&rest, depth);
     }
 }
 
@@ -280,11 +311,16 @@ impl Branch {
     fn set(&mut self, depth: usize, entry: Entry) -> bool {
         let nibble = nibble(&entry.key, depth);
         let new = match self.slot(nibble) {
-            Ok(slot) => self.kids.get_mut(slot).is_some_and(|kid| kid.set(depth + 1, entry)),
+            Ok(slot) => {
+                let kid = Arc::make_mut(&mut self.kids).get_mut(slot);
+                kid.is_some_and(|kid| kid.set(depth + 1, entry))
+            }
             Err(slot) => {
                 self.there |= 1 << nibble;
-                self.kids.reserve_exact(1);
-                self.kids.insert(slot, Node::Bucket([entry].into()).into());
+                let (left, right) = self.kids.split_at(slot);
+                let new = [Kid::from(Node::One(entry))];
+                let all = left.iter().cloned().chain(new).chain(right.iter().cloned());
+                self.kids = all.collect();
                 true
             }
         };
@@ -296,10 +332,11 @@ impl Branch {
         let nibble = nibble(key, depth);
         let Ok(slot) = self.slot(nibble) else { return };
         self.count -= 1;
-        match self.kids.get_mut(slot) {
+        match Arc::make_mut(&mut self.kids).get_mut(slot) {
             Some(kid) if kid.node.count() > 1 => kid.remove(depth + 1, key),
             _ => {
-                self.kids.remove(slot);
+                let rest = self.kids.iter().enumerate().filter(|(at, _)| *at != slot);
+                self.kids = rest.map(|(_, kid)| kid.clone()).collect();
                 self.there &= !(1 << nibble);
             }
         }
@@ -321,9 +358,9 @@ impl<'a> Entries<'a> {
     }
 
     fn enter(&mut self, node: &'a Node) {
-        match node {
-            Node::Bucket(bucket) => self.bucket = bucket.iter(),
-            Node::Branch(branch) => self.stack.push(branch.kids.iter()),
+        match node.seen() {
+            Seen::Rows(rows) => self.bucket = rows.iter(),
+            Seen::Branch(branch) => self.stack.push(branch.kids.iter()),
         }
     }
 }
@@ -345,10 +382,10 @@ impl<'a> Iterator for Entries<'a> {
 }
 
 /// A difference: the key, the value in the first tree, the value in the second.
-pub(super) type Seen<'s, 'a> = dyn FnMut(Digest, Option<&'a Value>, Option<&'a Value>) + 's;
+pub(super) type Differ<'s, 'a> = dyn FnMut(Digest, Option<&'a Value>, Option<&'a Value>) + 's;
 
 /// Shows the rows that differ, by key. Shared subtrees are skipped.
-pub(super) fn diff<'a>(a: Option<&'a Node>, b: Option<&'a Node>, seen: &mut Seen<'_, 'a>) {
+pub(super) fn diff<'a>(a: Option<&'a Node>, b: Option<&'a Node>, seen: &mut Differ<'_, 'a>) {
     match (a, b) {
         (Some(a), Some(b)) if a.is(b) => {}
         (Some(Node::Branch(a)), Some(Node::Branch(b))) => {
@@ -361,7 +398,7 @@ pub(super) fn diff<'a>(a: Option<&'a Node>, b: Option<&'a Node>, seen: &mut Seen
     }
 }
 
-fn merge<'a>(a: Entries<'a>, b: Entries<'a>, seen: &mut Seen<'_, 'a>) {
+fn merge<'a>(a: Entries<'a>, b: Entries<'a>, seen: &mut Differ<'_, 'a>) {
     let (mut a, mut b) = (a.peekable(), b.peekable());
     loop {
         let order = match (a.peek(), b.peek()) {
