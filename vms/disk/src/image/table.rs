@@ -18,7 +18,7 @@ use std::{fmt, sync::Arc};
 /// no update of its bytes when its storage changes.
 #[derive(Clone, Default)]
 pub struct Table {
-    top: Option<Kid>,
+    top: Option<Arc<Kid>>,
     /// For a nesting table, how many bytes of a row stand after the digest.
     after: Option<u16>,
 }
@@ -120,7 +120,7 @@ impl Table {
             return false;
         }
         match &mut self.top {
-            Some(top) if top.node.count() > 1 => top.remove(0, key),
+            Some(top) if top.node.count() > 1 => Arc::make_mut(top).remove(0, key),
             top => *top = None,
         }
         true
@@ -134,7 +134,7 @@ impl Table {
     /// The root of the Merkle-Patricia trie: Ethereum's, for keys that are hashed. Only what changed since
     /// it was last asked for is hashed.
     pub fn root(&self) -> Digest {
-        Merkle::new(self.after).root(self.top.as_ref())
+        Merkle::new(self.after).root(self.top.as_deref())
     }
 
     /// Covers everything: the rows, their tables, and whether and how it nests. It is the root if it does
@@ -151,7 +151,7 @@ impl Table {
 
     /// The RLP of the nodes from the root to the row, or to where it would be: an Ethereum proof.
     pub fn proof(&self, key: &Digest) -> Vec<Vec<u8>> {
-        Merkle::new(self.after).proof(self.top.as_ref(), key)
+        Merkle::new(self.after).proof(self.top.as_deref(), key)
     }
 
     /// The value of a row as the trie hashes it: with the digest of its table, if it has one.
@@ -170,15 +170,15 @@ impl Table {
 
     /// A table of sorted rows without duplicates.
     pub(super) fn from_sorted(entries: &[Entry], after: Option<u16>) -> Self {
-        let top = (!entries.is_empty()).then(|| trie::build(entries, 0).into());
+        let top = (!entries.is_empty()).then(|| Arc::new(trie::build(entries, 0).into()));
         Self { top, after }
     }
 
     /// Whether both have the same content. Hashes only where they are not shared.
     pub(super) fn is(&self, other: &Self) -> bool {
-        let shared = match (self.node(), other.node()) {
+        let shared = match (&self.top, &other.top) {
             (None, None) => true,
-            (Some(a), Some(b)) => a.is(b),
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.node.is(&b.node),
             _ => return false,
         };
         self.after == other.after && (shared || self.root() == other.root())
@@ -191,15 +191,15 @@ impl Table {
     fn put(&mut self, key: Digest, value: Value) {
         let entry = Entry { key, value };
         match &mut self.top {
-            Some(top) => drop(top.set(0, entry)),
-            None => self.top = Some(Node::One(entry).into()),
+            Some(top) => drop(Arc::make_mut(top).set(0, entry)),
+            None => self.top = Some(Arc::new(Node::One(entry).into())),
         }
     }
 
     fn value_mut(&mut self, key: &Digest) -> Option<&mut Value> {
         // A path is only made this table's own if there is something at its end.
         self.node()?.get(key)?;
-        self.top.as_mut()?.get_mut(0, key)
+        Arc::make_mut(self.top.as_mut()?).get_mut(0, key)
     }
 }
 

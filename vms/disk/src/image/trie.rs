@@ -10,6 +10,7 @@ use super::{
 use crate::Digest;
 use std::{
     cmp::Ordering,
+    hint::black_box,
     sync::{Arc, OnceLock},
 };
 
@@ -128,7 +129,29 @@ impl Branch {
 
     fn kid_mut(&mut self, nibble: u8) -> Option<&mut Kid> {
         let slot = self.slot(nibble).ok()?;
-        Arc::make_mut(&mut self.kids).get_mut(slot)
+        self.own().get_mut(slot)
+    }
+
+    /// The children, to be changed: copied, if others share them.
+    fn own(&mut self) -> &mut [Kid] {
+        if Arc::strong_count(&self.kids) > 1 {
+            self.fetch();
+        }
+        Arc::make_mut(&mut self.kids)
+    }
+
+    /// Reads how many share each of its children. To copy or drop a branch counts all of them up or down, which waits
+    /// for each place in memory before it asks for the next one; reading asks for all of them together.
+    fn fetch(&self) {
+        black_box(self.kids.iter().map(Kid::shares).fold(0, usize::wrapping_add));
+    }
+}
+
+impl Drop for Branch {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.kids) == 1 {
+            self.fetch();
+        }
     }
 }
 
@@ -268,6 +291,16 @@ impl Node {
 }
 
 impl Kid {
+    /// How many trees share what it has elsewhere in memory.
+    fn shares(&self) -> usize {
+        match &self.node {
+            Node::One(Entry { value: Value::Nested(nested), .. }) => Arc::strong_count(nested),
+            Node::One(_) => 0,
+            Node::Bucket(bucket) => Arc::strong_count(bucket),
+            Node::Branch(branch) => Arc::strong_count(&branch.kids),
+        }
+    }
+
     /// Sets a row; says whether its key is new.
     pub(super) fn set(&mut self, depth: usize, entry: Entry) -> bool {
         self.made = OnceLock::new();
@@ -312,7 +345,7 @@ impl Branch {
         let nibble = nibble(&entry.key, depth);
         let new = match self.slot(nibble) {
             Ok(slot) => {
-                let kid = Arc::make_mut(&mut self.kids).get_mut(slot);
+                let kid = self.own().get_mut(slot);
                 kid.is_some_and(|kid| kid.set(depth + 1, entry))
             }
             Err(slot) => {
@@ -332,7 +365,7 @@ impl Branch {
         let nibble = nibble(key, depth);
         let Ok(slot) = self.slot(nibble) else { return };
         self.count -= 1;
-        match Arc::make_mut(&mut self.kids).get_mut(slot) {
+        match self.own().get_mut(slot) {
             Some(kid) if kid.node.count() > 1 => kid.remove(depth + 1, key),
             _ => {
                 let rest = self.kids.iter().enumerate().filter(|(at, _)| *at != slot);

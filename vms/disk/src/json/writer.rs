@@ -103,7 +103,9 @@ impl Writer {
         for word in words {
             self.out.extend_from_slice(word.map(pair_of).as_flattened());
         }
-        self.out.extend(rest.iter().flat_map(|byte| pair_of(*byte)));
+        for byte in rest {
+            self.out.extend_from_slice(&pair_of(*byte));
+        }
         self.out.push(b'"');
         self
     }
