@@ -135,6 +135,7 @@ async fn main() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(FjallStore::open(dir.path()).unwrap());
     let cu = open(script(processes), store, budget);
+    let before = memory::resident_mb();
     show("born, and two messages", &round(&cu, processes, 2, "2").await);
     show("restored, and a message", &round(&cu, processes, 3, "3").await);
     // The first of a pair restores.
@@ -149,7 +150,7 @@ async fn main() {
     show("a message alone, of a live process", &again);
     let status = cu.status();
     println!(
-        "  {} live in {} MB as the unit counts, {} MB in the program; {} evictions; {:.2} MB on disk for each",
+        "  {} live in {} MB as the unit counts, {} MB in the program ({before} before them); {} evictions; {:.2} MB on disk for each",
         status.live,
         status.live_bytes / 1_000_000,
         memory::resident_mb(),
