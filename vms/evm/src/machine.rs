@@ -33,9 +33,12 @@ use revm::{
     primitives::{Address, U256, hardfork::SpecId},
     state::EvmState,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// What a transaction has at hand besides the state.
@@ -47,6 +50,14 @@ pub(crate) struct Around {
     pub(crate) host: Option<Arc<dyn Host>>,
     /// Set when the operator wants the thread back.
     pub(crate) stop: Option<Arc<AtomicBool>>,
+}
+
+impl Around {
+    /// The call is over. What ends it is kept, for the next one of the same drive.
+    pub(crate) fn leave(&mut self) {
+        let stop = self.stop.take();
+        *self = Self { stop, ..Self::default() };
+    }
 }
 
 pub(crate) type Ctx = Context<BlockEnv, TxEnv, CfgEnv, Db, Journal<Db>, Around>;
@@ -68,14 +79,17 @@ const KEPT_ACCOUNTS: usize = 64;
 /// a contract.
 type Intrinsic = ((usize, usize, bool), InitialAndFloorGas);
 
+/// How many of these are remembered, by their zeros: a power of two. Messages of a length differ in them by a few.
+const KEPT_INTRINSICS: usize = 16;
+
 /// A revm whose every frame is counted.
 pub(crate) struct Machine {
     evm: Inner,
-    /// Of the last transaction that was a plain one.
-    intrinsic: Option<Intrinsic>,
+    /// Of the last transactions that were plain ones.
+    intrinsics: [Option<Intrinsic>; KEPT_INTRINSICS],
     deepest: usize,
     /// Of the process that ran here last.
-    facts: Option<Arc<Facts>>,
+    facts: Option<Rc<Facts>>,
 }
 
 /// Why a fatal error is fatal stands in the meter.
@@ -134,7 +148,7 @@ impl Machine {
         let frame_stack = FrameStack::new_prealloc(1);
         let inspector = Watcher::default();
         let evm = Evm { ctx, inspector, instruction, precompiles, frame_stack };
-        Self { evm, intrinsic: None, deepest: 0, facts: None }
+        Self { evm, intrinsics: [None; KEPT_INTRINSICS], deepest: 0, facts: None }
     }
 
     pub(crate) fn ctx(&mut self) -> &mut Ctx {
@@ -146,10 +160,10 @@ impl Machine {
     }
 
     /// What follows from a process.
-    pub(crate) fn facts(&mut self, process: &Arc<Process>) -> Arc<Facts> {
+    pub(crate) fn facts(&mut self, process: &Arc<Process>) -> Rc<Facts> {
         match &self.facts {
             Some(facts) if facts.are_of(process) => facts.clone(),
-            _ => self.facts.insert(Arc::new(Facts::new(process))).clone(),
+            _ => self.facts.insert(Rc::new(Facts::new(process))).clone(),
         }
     }
 
@@ -163,10 +177,10 @@ impl Machine {
         &mut self,
         manner: Manner,
         tx: &mut TxEnv,
-        around: Around,
+        meter: Meter,
     ) -> Result<(ExecutionResult, EvmState), Failure> {
         std::mem::swap(&mut self.evm.ctx.tx, tx);
-        self.evm.ctx.chain = around;
+        self.evm.ctx.chain.meter = meter;
         let is_alone = self.evm.inspector.is_nobody();
         let mut rules = Rulebook { manner, is_alone };
         let ran = match is_alone {
@@ -402,14 +416,17 @@ impl Handler for Rulebook {
         if !self.is_free(tx) || !tx.access_list.0.is_empty() || !tx.authorization_list.is_empty() {
             return mainnet().validate_initial_tx_gas(machine);
         }
-        let (limit, of) = (tx.gas_limit, (tx.data.len(), zeros(&tx.data), tx.kind.is_create()));
-        if let Some((known, gas)) = &machine.intrinsic
+        let (limit, zeros) = (tx.gas_limit, zeros(&tx.data));
+        let (of, at) = ((tx.data.len(), zeros, tx.kind.is_create()), zeros % KEPT_INTRINSICS);
+        if let Some(Some((known, gas))) = machine.intrinsics.get(at)
             && (*known, gas.initial_total_gas().max(gas.floor_gas()) <= limit) == (of, true)
         {
             return Ok(*gas);
         }
         let gas = mainnet().validate_initial_tx_gas(machine)?;
-        machine.intrinsic = Some((of, gas));
+        if let Some(kept) = machine.intrinsics.get_mut(at) {
+            *kept = Some((of, gas));
+        }
         Ok(gas)
     }
 
@@ -523,8 +540,8 @@ mod tests {
     }
 
     fn run(machine: &mut Machine, gas_limit: u64) -> ExecutionResult {
-        let around = Around { meter: Meter::new(gas_limit, 0, &UNLIMITED), ..Around::default() };
-        machine.transact(Manner::Message, &mut call(gas_limit), around).unwrap().0
+        let meter = Meter::new(gas_limit, 0, &UNLIMITED);
+        machine.transact(Manner::Message, &mut call(gas_limit), meter).unwrap().0
     }
 
     /// Runs code with that much gas, and says what is held after it, and after that was given back.

@@ -89,7 +89,12 @@ pub(crate) enum Signing {
 
 /// Whether a message is but the bearer of a signed transaction.
 pub(crate) fn signing(message: &Message) -> Signing {
-    match Tag::last(&message.tags, "Action") {
+    signing_by(message, Tag::last(&message.tags, "Action"))
+}
+
+/// The same, of a message whose action is known.
+fn signing_by(message: &Message, action: Option<&str>) -> Signing {
+    match action {
         Some(RAW) => Signing::Ethereum(bytes_of(message)),
         _ => Signing::Message,
     }
@@ -106,7 +111,7 @@ pub(crate) fn intent(call: &Call, abi: &Abi, home: Address, gas: u64) -> Result<
     if let Some(deposit) = deposit(process, message, from, action)? {
         return Ok(deposit);
     }
-    if let Signing::Ethereum(bytes) = signing(message) {
+    if let Signing::Ethereum(bytes) = signing_by(message, action) {
         let signed = signed::read(&bytes)?;
         let plan = Plan {
             manner: Manner::Ethereum,

@@ -17,7 +17,7 @@ use revm::{
 use std::sync::{Arc, OnceLock};
 
 /// Messages that are gathered; few in tests, whose steps are few.
-const MESSAGES: usize = if cfg!(test) { 8 } else { 128 };
+const MESSAGES: usize = if cfg!(test) { 8 } else { 256 };
 /// Rows that are gathered.
 const CHANGES: usize = 512;
 /// Rows that are remembered when they are in the tables.
@@ -235,7 +235,9 @@ fn is_plain(touched: &EvmState) -> bool {
     let mut slots = 0;
     touched.values().filter(|touched| touched.is_touched()).all(|touched| {
         slots += touched.storage.len();
-        let is_other = || touched.info.code_hash != touched.original_info().code_hash;
+        // revm sets the hash of a code with the code; to compare it first would copy the whole of what was before.
+        let has_code = touched.info.code.is_some();
+        let is_other = || has_code && touched.info.code_hash != touched.original_info().code_hash;
         let is_gone = touched.is_empty() && !touched.is_loaded_as_not_existing();
         let is_more = touched.is_created() || touched.is_selfdestructed() || is_gone;
         !is_more && slots <= CHANGES && !(touched.is_changed() && is_other())

@@ -10,6 +10,7 @@ use crate::{
 use drivebay_disk::{
     Assign, Call, Outgoing, Output, Reply, Tag,
     json::{Json, Value, Writer},
+    json_key,
 };
 use revm::{
     context::result::{ExecutionResult, HaltReason, Output as Returned},
@@ -53,23 +54,23 @@ fn success(facts: &Facts, abi: &Abi, plan: &Plan, (output, logs): (&Returned, &[
     let decoded = plan.function.as_ref().and_then(|f| answer_of(f, bytes));
     let mut out = Writer::over(SCRATCH.take());
     out.object(|out| {
-        out.key("data");
+        out.key(json_key!("data"));
         match decoded {
             Some(decoded) => out.value(decoded),
             None => out.hex(bytes),
         };
-        out.key("status").digit(1);
+        out.key(json_key!("status")).digit(1);
         match output.address() {
-            Some(address) => out.key("contract").text(&facts.text(address)),
-            None => out.key("return").hex(bytes),
+            Some(address) => out.key(json_key!("contract")).text(&facts.text(address)),
+            None => out.key(json_key!("return")).hex(bytes),
         };
-        out.key("logs").array(|out| {
+        out.key(json_key!("logs")).array(|out| {
             for log in logs.iter().filter(|log| log.address != OUTBOX) {
                 out.object(|out| shown(out, (facts, abi), log));
             }
         });
         if let Some(hash) = plan.hash {
-            out.key("transaction").hex(hash.as_slice());
+            out.key(json_key!("transaction")).hex(hash.as_slice());
         }
     });
     let (json, scratch) = out.finish();
@@ -80,16 +81,16 @@ fn success(facts: &Facts, abi: &Abi, plan: &Plan, (output, logs): (&Returned, &[
 }
 
 fn shown(out: &mut Writer, (facts, abi): (&Facts, &Abi), log: &Log) {
-    out.key("address").text(&facts.text(&log.address));
-    out.key("topics").array(|out| {
+    out.key(json_key!("address")).text(&facts.text(&log.address));
+    out.key(json_key!("topics")).array(|out| {
         for topic in log.topics() {
             out.hex(topic.as_slice());
         }
     });
-    out.key("data").hex(&log.data.data);
+    out.key(json_key!("data")).hex(&log.data.data);
     let decoded = abi.event(log);
-    for key in ["event", "args"] {
-        if let Some(value) = decoded.as_ref().and_then(|event| event.get(key)) {
+    for (name, key) in [("event", json_key!("event")), ("args", json_key!("args"))] {
+        if let Some(value) = decoded.as_ref().and_then(|event| event.get(name)) {
             out.key(key).value(value.clone());
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     facts::Facts,
     formats::{COINBASE, MEMORY_BYTES, OUTBOX},
     lab::{Order, Traced},
-    machine::{Around, Failure, Machine, Manner},
+    machine::{Failure, Machine, Manner},
     message::{self, Intent, Plan},
     meter::{Meter, Stop},
     outbox::Sent,
@@ -28,7 +28,7 @@ use revm::{
     primitives::{Address, B256, TxKind, U256, hardfork::SpecId},
     state::EvmState,
 };
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 thread_local! {
     /// A machine for each set of rules, shared by all drives of a thread: it holds no state between calls.
@@ -78,8 +78,7 @@ pub(crate) struct Run<'a> {
     pub(crate) machine: &'a mut Machine,
     pub(crate) call: Arc<Call>,
     pub(crate) limits: &'a Limits,
-    pub(crate) host: Arc<dyn Host>,
-    facts: Arc<Facts>,
+    facts: Rc<Facts>,
     /// The trace that is wanted of it, and the one of its last transaction.
     pub(crate) order: Option<&'a Order>,
     pub(crate) trace: Option<Traced>,
@@ -113,7 +112,13 @@ impl<'a> Run<'a> {
         (call, limits, host): (Arc<Call>, &'a Limits, Arc<dyn Host>),
     ) -> Self {
         let facts = machine.facts(&call.process);
-        Self { disk, machine, call, limits, host, facts, order: None, trace: None }
+        let around = &mut machine.ctx().chain;
+        (around.call, around.host) = (Some(call.clone()), Some(host));
+        // To count an `Arc` costs as much as many instructions; nearly always it is the same one.
+        if !around.stop.as_ref().is_some_and(|stop| Arc::ptr_eq(stop, &disk.stop)) {
+            around.stop = Some(disk.stop.clone());
+        }
+        Self { disk, machine, call, limits, facts, order: None, trace: None }
     }
 
     pub(crate) fn whole(&mut self, state: &mut State, keep: bool) -> Result<End, HostError> {
@@ -132,7 +137,7 @@ impl<'a> Run<'a> {
         if let Some(before) = before.filter(|_| went_back) {
             *state = before;
         }
-        self.machine.ctx().chain = Around::default();
+        self.machine.ctx().chain.leave();
         match part {
             Part::Host(error) => Err(error),
             Part::Over(fault, reply) => {
@@ -285,14 +290,19 @@ impl<'a> Run<'a> {
             self.burn(withdrawn);
         }
         self.machine.reuse(changes);
-        self.over(reply, keep)
+        self.done(reply, keep)
     }
 
-    /// The reply stands; the block is in the chain.
+    /// The reply of a message that was no transaction.
     fn over(&mut self, reply: Reply, keep: bool) -> Part {
         if reply::size(&reply) > self.limits.output_bytes.into() {
             return too_loud();
         }
+        self.done(reply, keep)
+    }
+
+    /// The reply stands; the block is in the chain.
+    fn done(&mut self, reply: Reply, keep: bool) -> Part {
         if keep {
             self.machine.db().chain.push(self.call.slot.nonce, self.call.seed);
         }
@@ -351,16 +361,11 @@ impl<'a> Run<'a> {
         spent: &mut Spent,
     ) -> Result<(ExecutionResult, EvmState), Box<Part>> {
         self.machine.ctx().cfg.disable_nonce_check = plan.manner != Manner::Ethereum;
-        let around = Around {
-            meter: Meter::new(plan.tx.gas_limit, spent.fuel, self.limits),
-            call: Some(self.call.clone()),
-            host: Some(self.host.clone()),
-            stop: Some(self.disk.stop.clone()),
-        };
+        let meter = Meter::new(plan.tx.gas_limit, spent.fuel, self.limits);
         if let Some(order) = self.order {
             self.machine.watch(order.watcher());
         }
-        let ran = self.machine.transact(plan.manner, &mut plan.tx, around);
+        let ran = self.machine.transact(plan.manner, &mut plan.tx, meter);
         let watcher = self.order.map(|_| self.machine.watch(Watcher::Nobody));
         let meter = std::mem::take(&mut self.machine.ctx().chain.meter);
         if let Some(stop) = &meter.stop {

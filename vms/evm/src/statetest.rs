@@ -4,7 +4,7 @@
 //! that must be refused has to be, and to leave the state as it was.
 
 use crate::{
-    machine::{Around, Machine, Manner},
+    machine::{Machine, Manner},
     meter::Meter,
     precompiles::Precompiles,
     state::State,
@@ -136,8 +136,8 @@ fn run(unit: &TestUnit, spec: SpecId, test: &Test) -> Result<(), String> {
     machine.db().load(&mut State { world, ..State::default() }.gathering());
     machine.ctx().cfg = cfg;
     machine.ctx().block = block;
-    let around = Around { meter: Meter::new(tx.gas_limit, 0, &UNLIMITED), ..Around::default() };
-    let (logs, refused) = match machine.transact(Manner::Ethereum, &mut tx, around) {
+    let meter = Meter::new(tx.gas_limit, 0, &UNLIMITED);
+    let (logs, refused) = match machine.transact(Manner::Ethereum, &mut tx, meter) {
         Ok((result, changes)) => {
             machine.db().commit(&changes, Empty::under(spec));
             let logs = match result {

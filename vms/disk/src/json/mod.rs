@@ -14,7 +14,7 @@ mod writer;
 
 pub use text::Text;
 pub use value::Value;
-pub use writer::Writer;
+pub use writer::{Key, Writer};
 
 use std::sync::Arc;
 

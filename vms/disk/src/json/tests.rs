@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use super::*;
+use crate::json_key;
 use proptest::{collection::vec, prelude::*};
 
 /// Characters that stand for themselves but for `%xx`.
@@ -243,13 +244,13 @@ proptest! {
     ) {
         let mut writer = Writer::over("from before".into());
         writer.object(|out| {
-            out.key("texts").array(|out| {
+            out.key(json_key!("texts")).array(|out| {
                 for text in &texts {
                     out.text(text);
                 }
             });
-            out.key("bytes").hex(&bytes).key("tree").value(tree.clone());
-            out.key("none").object(|_| {});
+            out.key(json_key!("bytes")).hex(&bytes).key(json_key!("tree")).value(tree.clone());
+            out.key(json_key!("none")).object(|_| {});
         });
         let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let texts: Vec<Value> = texts.iter().map(|text| Value::from(text.as_str())).collect();

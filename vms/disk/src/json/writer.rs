@@ -18,6 +18,35 @@ fn is_plain(text: &[u8]) -> bool {
     !chunks.iter().fold(any(&last), |found, chunk| found | any(chunk))
 }
 
+/// A key that is known when this is compiled, as it stands in a text: see [`crate::json_key`].
+#[derive(Clone, Copy)]
+pub struct Key(&'static str);
+
+impl Key {
+    /// A key with its quotes and colon. Panics, which is when this is compiled, if it is not in that form, or if
+    /// anything in it had to be escaped.
+    #[allow(clippy::panic, reason = "in constants only, which do not compile then")]
+    pub const fn quoted(text: &'static str) -> Self {
+        let [b'"', name @ .., b'"', b':'] = text.as_bytes() else {
+            panic!("expected a key with its quotes and colon");
+        };
+        let mut rest = name;
+        while let [byte, others @ ..] = rest {
+            assert!(*byte >= 0x20 && *byte != b'"' && *byte != b'\\', "a key is to be escaped");
+            rest = others;
+        }
+        Self(text)
+    }
+}
+
+/// A [`json::Key`](crate::json::Key) of a literal.
+#[macro_export]
+macro_rules! json_key {
+    ($name:literal) => {
+        const { $crate::json::Key::quoted(concat!("\"", $name, "\":")) }
+    };
+}
+
 /// Writes the text of one value in its one form. Brackets close by construction; keys must come in the
 /// order that JavaScript keeps, so none may be an array's index, and none may come twice.
 #[derive(Default)]
@@ -63,9 +92,10 @@ impl Writer {
     }
 
     /// A key; its value comes next.
-    pub fn key(&mut self, key: &str) -> &mut Self {
-        self.text(key);
-        self.out.push(b':');
+    #[inline]
+    pub fn key(&mut self, key: Key) -> &mut Self {
+        self.next();
+        self.out.extend_from_slice(key.0.as_bytes());
         self.comma = false;
         self
     }
@@ -96,9 +126,13 @@ impl Writer {
     /// Bytes as `0x` and hexadecimal digits, in lower case.
     pub fn hex(&mut self, bytes: &[u8]) -> &mut Self {
         self.next();
+        // Nearly all is single words, of which the compiler knows where each digit goes.
+        if let Ok(word) = <&[u8; 32]>::try_from(bytes) {
+            self.word(word);
+            return self;
+        }
         self.out.reserve(2 * bytes.len() + 4);
         self.out.extend_from_slice(b"\"0x");
-        // Nearly all is words, of which the compiler knows where each digit goes.
         let (words, rest) = bytes.as_chunks::<32>();
         for word in words {
             self.out.extend_from_slice(word.map(pair_of).as_flattened());
@@ -108,6 +142,15 @@ impl Writer {
         }
         self.out.push(b'"');
         self
+    }
+
+    fn word(&mut self, word: &[u8; 32]) {
+        let mut text = [b'"'; 68];
+        let [_, zero, x, digits @ .., _] = &mut text;
+        (*zero, *x) = (b'0', b'x');
+        let (pairs, _) = digits.as_chunks_mut::<2>();
+        pairs.iter_mut().zip(word).for_each(|(pair, byte)| *pair = pair_of(*byte));
+        self.out.extend_from_slice(&text);
     }
 
     /// A value that is there already.
@@ -122,7 +165,7 @@ impl Writer {
 
     /// The text, as one value (`null` if nothing was written), and the buffer for another.
     pub fn finish(self) -> (Json, Vec<u8>) {
-        let json = match str::from_utf8(&self.out) {
+        let json = match simdutf8::basic::from_utf8(&self.out) {
             Ok(text) if !text.is_empty() => Json(text.into()),
             _ => Json::default(),
         };

@@ -25,7 +25,7 @@ use crate::{
     EvmReader,
     abi::Abi,
     disk::EvmDisk,
-    machine::{Around, Machine, Manner},
+    machine::{Machine, Manner},
     message::{self, Plan},
     reply,
     run::{Part, Run, Spent, on_machine},
@@ -245,7 +245,7 @@ impl Lab {
     fn clear(&self, machine: &mut Machine) {
         machine.db().unload();
         machine.relax();
-        machine.ctx().chain = Around::default();
+        machine.ctx().chain.leave();
     }
 
     fn reverted(&self, data: &[u8]) -> String {
