@@ -11,7 +11,7 @@ typedef struct Chunk {
   uint32_t nconsts;
 } Chunk;
 
-#define AHEAD 16
+#define AHEAD 32
 typedef struct Ahead {
   const char *s;
   size_t n;
@@ -49,6 +49,12 @@ typedef struct Dec {
 #define TEXT_READ 6
 #define CONSTANT_READ 5
 
+#if defined(__GNUC__)
+#define NEAR(p) __builtin_prefetch(p)
+#else
+#define NEAR(p) ((void)(p))
+#endif
+
 static l_noret refuse (Dec *d, const char *why) {
   if (d->err == NULL) d->err = why;
   luaD_throw(d->L, LUA_ERRRUN);
@@ -75,7 +81,7 @@ static unsigned get1 (Dec *d) {
   return *d->p++;
 }
 
-static uint64_t getv (Dec *d) {
+static uint64_t getlong (Dec *d) {
   uint64_t x = 0;
   int s = 0;
   unsigned c;
@@ -87,6 +93,11 @@ static uint64_t getv (Dec *d) {
   } while (c & 128);
   if (c == 0 && s > 7) refuse(d, "a number that is longer than it must be");
   return x;
+}
+
+static inline uint64_t getv (Dec *d) {
+  if (d->p < d->end && *d->p < 128) return *d->p++;  /* most are short */
+  return getlong(d);
 }
 
 static uint64_t getmax (Dec *d, uint64_t max, const char *why) {
@@ -255,6 +266,18 @@ static TString *getconst (Dec *d) {
   return once(d, d->chunks[c].consts[i]);
 }
 
+/* Its slots and nodes hold anything until its body was read, which writes them all; the collector rests. */
+static void makeroom (lua_State *L, Table *t, unsigned array, unsigned log) {
+  if (array > 0) {
+    t->array = luaM_newvector(L, array, TValue);
+    t->sizearray = array;
+  }
+  if (log == DBAY_DUMMY) return;
+  t->node = luaM_newvector(L, (size_t)1 << log, Node);
+  t->lsizenode = (lu_byte)log;
+  t->lastfree = gnode(t, sizenode(t));
+}
+
 static Table *newtable (Dec *d) {
   Table *t = luaH_new(d->L);
   uint64_t stamp = getv(d), left = rest(d), array;
@@ -264,7 +287,7 @@ static Table *newtable (Dec *d) {
   if (hash != DBAY_DUMMY && (hash > 30 || (1ull << hash) > left))
     refuse(d, "a table larger than the image");
   claim(d, array + (hash == DBAY_DUMMY ? 0 : 1ull << hash));
-  luaH_resize(d->L, t, (unsigned)array, hash == DBAY_DUMMY ? 0 : 1u << hash);
+  makeroom(d->L, t, (unsigned)array, hash);
   t->flags = 0;
   t->stamp = stamp;
   return t;
@@ -341,12 +364,6 @@ static void lookup (Dec *d) {
   d->objs[a->i] = once(d, s);
 }
 
-#if defined(__GNUC__)
-#define NEAR(p) __builtin_prefetch(p)
-#else
-#define NEAR(p) ((void)(p))
-#endif
-
 /* First where the list of a text's bucket begins, then what is first in it. */
 static void bringnear (Dec *d, Ahead *a) {
   stringtable *table = &G(d->L)->strt;
@@ -409,6 +426,7 @@ static void checkkeys (Dec *d, Table *t, const uint8_t *pointed) {
   for (j = 0; j < size; j++) {
     Node *n = gnode(t, j);
     if (ttisnil(gkey(n))) continue;
+    if (ttisshrstring(gkey(n)) && gnode(t, lmod(tsvalue(gkey(n))->hash, size)) == n) continue;
     if (luaH_get(t, gkey(n)) != gval(n)) refuse(d, "a key that is not where it belongs");
   }
 }
@@ -422,7 +440,13 @@ static void getnodes (Dec *d, Table *t, uint8_t *pointed) {
     int64_t next;
     lua_Integer whole;
     getval(d, &k);
-    if (ttisnil(&k)) continue;
+    if (ttisnil(&k)) {
+      setnilvalue(gval(n));
+      setnilvalue(wgkey(n));
+      gnext(n) = 0;
+      continue;
+    }
+    if (iscollectable(&k)) NEAR(gcvalue(&k));  /* its hash is looked at soon */
     if (ttisfloat(&k) && (fltvalue(&k) != fltvalue(&k) || luaV_tointeger(&k, &whole, 0)))
       refuse(d, "a key that no table has");
     getval(d, gval(n));
@@ -443,12 +467,13 @@ static void gettable (Dec *d, Table *t) {
   for (j = 0; j < t->sizearray; j++) getval(d, &t->array[j]);
   if (t->lastfree != NULL) {
     unsigned size = (unsigned)sizenode(t);
-    /* in the world's own memory, so that a refusal leaves nothing behind */
-    uint8_t *pointed = (uint8_t *)luaM_malloc(d->L, size);
+    uint8_t few[32];
+    /* in the world's own memory if it is large, so that a refusal leaves nothing behind */
+    uint8_t *pointed = size <= sizeof few ? few : (uint8_t *)luaM_malloc(d->L, size);
     memset(pointed, 0, size);
     getnodes(d, t, pointed);
     checkkeys(d, t, pointed);
-    luaM_freemem(d->L, pointed, size);
+    if (pointed != few) luaM_freemem(d->L, pointed, size);
     t->lastfree = t->node + getmax(d, size, "a free node outside of its table");
   }
   m = getmax(d, d->n, "a metatable that is not there");
