@@ -33,7 +33,6 @@ const UNSAFE_FILES: &[&str] = &[
     // The entries of C: declared in one, called in the other.
     "vms/lua/sys/src/lib.rs",
     "vms/lua/src/raw.rs",
-    "vms/lua/src/spare.rs",
 ];
 
 /// What the files under a folder must not import. A file after `except` may.
@@ -68,11 +67,7 @@ const LAWS: &[Law] = &[
     Law { under: "vms/wasm/src", never: &["rustix"], except: &["vms/wasm/src/linear.rs"] },
     Law { under: "vms/lua/src", never: PURE, except: &[] },
     Law { under: "vms/lua/src", never: &["drivebay_wasm", "drivebay_evm"], except: &[] },
-    Law {
-        under: "vms/lua/src",
-        never: &["drivebay_lua_sys"],
-        except: &["vms/lua/src/raw.rs", "vms/lua/src/spare.rs"],
-    },
+    Law { under: "vms/lua/src", never: &["drivebay_lua_sys"], except: &["vms/lua/src/raw.rs"] },
     Law { under: "vms/evm/src", never: PURE, except: &[] },
     Law { under: "vms/evm/src", never: &["drivebay_wasm", "drivebay_lua"], except: &[] },
     Law {

@@ -297,7 +297,7 @@ impl Block {
             })
         });
         // What it reverted with stands beside the reason alone.
-        let reverted = step.failure.as_ref().is_some_and(|(_, reverted)| *reverted);
+        let reverted = matches!(step.failure, Some((_, true)));
         let mut shown = json!({
             "returnData": data(if reverted { &[][..] } else { &step.returned }),
             "logs": logs.collect::<Vec<_>>(),

@@ -119,6 +119,12 @@ pub(in super::super) async fn answer(
     }
 }
 
+/// The transaction that somebody wishes for.
+pub(super) fn wish(params: &Params) -> Result<Wish, RpcError> {
+    let what = "parameter 0 should be a transaction";
+    parsed(params.get(0), what)?.ok_or_else(|| RpcError::invalid(what))
+}
+
 /// `eth_sendTransaction` and `eth_sendUnsignedTransaction`.
 async fn send(
     process: &Process,
@@ -126,9 +132,7 @@ async fn send(
     params: &Params,
     is_lent: bool,
 ) -> Result<Value, RpcError> {
-    let what = "parameter 0 should be a transaction";
-    let wish: Option<Wish> = parsed(params.get(0), what)?;
-    let wish = wish.ok_or_else(|| RpcError::invalid(what))?;
+    let wish = wish(params)?;
     let sent = private.work(process, move |chain, means| {
         let signed = chain.fill(wish, means, is_lent)?;
         chain.submit(signed, means)

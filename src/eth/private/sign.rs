@@ -3,14 +3,13 @@
 
 use super::{
     super::{
-        call::parsed,
         error::RpcError,
         params::{Params, data},
         process::Process,
     },
     Private, keys,
+    methods::wish,
 };
-use crate::cu::lab::Wish;
 use alloy_dyn_abi::TypedData;
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, eip191_hash_message};
@@ -36,9 +35,7 @@ pub(super) async fn transaction(
     private: &Private,
     params: &Params,
 ) -> Result<Value, RpcError> {
-    let what = "parameter 0 should be a transaction";
-    let wish: Option<Wish> = parsed(params.get(0), what)?;
-    let wish = wish.ok_or_else(|| RpcError::invalid(what))?;
+    let wish = wish(params)?;
     let signed = private.work(process, move |chain, means| chain.fill(wish, means, false));
     let signed = signed.await?;
     match signed.is_borrowed {
@@ -72,24 +69,19 @@ fn parts(typed: &Value) -> Option<usize> {
     }
     let fields = |name: &str| -> Option<Vec<&str>> {
         let fields = types.get(name)?.as_array()?.iter();
-        Some(fields.filter_map(|field| root(field.get("type")?.as_str()?)).collect())
+        // Without what makes an array of a type.
+        Some(fields.filter_map(|field| field.get("type")?.as_str()?.split('[').next()).collect())
     };
     let mut total = 0;
-    // Names that are still to be written out: never more than parts were counted.
     let mut open = vec![typed.get("primaryType")?.as_str()?];
     while let Some(name) = open.pop() {
         total += 1;
-        if total > PARTS_MAX {
-            break;
+        open.extend(fields(name).unwrap_or_default());
+        if total + open.len() > PARTS_MAX {
+            return Some(total + open.len());
         }
-        open.extend(fields(name).unwrap_or_default().into_iter().take(PARTS_MAX));
     }
     Some(total)
-}
-
-/// A type's name without what makes an array of it.
-fn root(name: &str) -> Option<&str> {
-    name.split('[').next()
 }
 
 fn by(who: Address, hash: B256) -> Result<Value, RpcError> {
@@ -111,9 +103,13 @@ mod tests {
 
     const FIRST: Address = address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 
-    fn signer(method: &str, params: Value, hash: B256) -> Address {
+    fn asked(method: &str, params: Value) -> Result<Value, RpcError> {
         let Value::Array(params) = params else { panic!("no params") };
-        let signed = words(method, &Params::new(params)).unwrap();
+        words(method, &Params::new(params))
+    }
+
+    fn signer(method: &str, params: Value, hash: B256) -> Address {
+        let signed = asked(method, params).unwrap();
         let bytes: alloy_primitives::Bytes = serde_json::from_value(signed).unwrap();
         Signature::from_raw(&bytes).unwrap().recover_address_from_prehash(&hash).unwrap()
     }
@@ -165,10 +161,7 @@ mod tests {
     #[test]
     fn what_cannot_be_signed_says_why() {
         let ask = |method: &str, params: Value| {
-            let Value::Array(params) = params else { panic!("no params") };
-            ErrorObjectOwned::from(words(method, &Params::new(params)).unwrap_err())
-                .message()
-                .to_owned()
+            ErrorObjectOwned::from(asked(method, params).unwrap_err()).message().to_owned()
         };
         assert!(ask("eth_sign", json!([Address::ZERO, "0x"])).contains("is not here"));
         assert!(ask("eth_signTypedData_v4", json!([FIRST, "{"])).contains("is no typed data"));

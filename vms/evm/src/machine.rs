@@ -400,6 +400,15 @@ impl Rulebook {
         let is_free = tx.tx_type == 0 && tx.gas_price == 0;
         self.manner == Manner::Message && self.is_alone && is_free
     }
+
+    /// What revm does about fees, where there may be some.
+    fn about_fees(
+        &self,
+        machine: &mut Machine,
+        act: impl FnOnce(&mut Machine) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if self.is_free(&machine.evm.ctx.tx) { Ok(()) } else { act(machine) }
+    }
 }
 
 impl Handler for Rulebook {
@@ -419,7 +428,8 @@ impl Handler for Rulebook {
         let (limit, zeros) = (tx.gas_limit, zeros(&tx.data));
         let (of, at) = ((tx.data.len(), zeros, tx.kind.is_create()), zeros % KEPT_INTRINSICS);
         if let Some(Some((known, gas))) = machine.intrinsics.get(at)
-            && (*known, gas.initial_total_gas().max(gas.floor_gas()) <= limit) == (of, true)
+            && *known == of
+            && gas.initial_total_gas().max(gas.floor_gas()) <= limit
         {
             return Ok(*gas);
         }
@@ -465,10 +475,7 @@ impl Handler for Rulebook {
         machine: &mut Machine,
         result: &mut FrameResult,
     ) -> Result<(), Failure> {
-        if self.is_free(&machine.evm.ctx.tx) {
-            return Ok(());
-        }
-        mainnet().reimburse_caller(machine, result)
+        self.about_fees(machine, |machine| mainnet().reimburse_caller(machine, result))
     }
 
     fn reward_beneficiary(
@@ -476,10 +483,7 @@ impl Handler for Rulebook {
         machine: &mut Machine,
         result: &mut FrameResult,
     ) -> Result<(), Failure> {
-        if self.is_free(&machine.evm.ctx.tx) {
-            return Ok(());
-        }
-        mainnet().reward_beneficiary(machine, result)
+        self.about_fees(machine, |machine| mainnet().reward_beneficiary(machine, result))
     }
 
     fn first_frame_input(

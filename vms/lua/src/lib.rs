@@ -10,6 +10,8 @@ mod disk;
 mod drive;
 mod host;
 mod limits;
+#[cfg(test)]
+mod playing;
 mod raw;
 mod reader;
 mod source;

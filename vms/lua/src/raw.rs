@@ -5,7 +5,7 @@
 //! one.
 #![allow(
     unsafe_code,
-    reason = "the entries of C are unsafe; this file and spare.rs are the only ones that call them"
+    reason = "the entries of C are unsafe; this file is the only one that calls them"
 )]
 
 use crate::bundle::File;
@@ -46,6 +46,46 @@ impl Drop for World {
     }
 }
 
+/// Memory for a world, in which there is none: nobody else has it.
+pub(crate) struct Idle(*mut sys::Arena);
+
+// SAFETY: nobody else has it, and nothing in it is bound to a thread.
+unsafe impl Send for Idle {}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        // SAFETY: made by `dbay_arenanew`, given back once. What lies in it goes with it.
+        unsafe { sys::dbay_arenafree(self.0) }
+    }
+}
+
+impl Idle {
+    /// Fresh memory, if there are addresses left for it.
+    fn new() -> Option<Self> {
+        // SAFETY: reserves addresses, and gives null if there are none.
+        let arena = unsafe { sys::dbay_arenanew(SPAN, 1) };
+        (!arena.is_null()).then_some(Self(arena))
+    }
+
+    /// Bytes of each half that may be in memory, or 0 if it cannot be used again.
+    pub(crate) fn extent(&self) -> usize {
+        // SAFETY: it is there, and nobody else has it.
+        unsafe { sys::dbay_arenaextent(self.0) }
+    }
+
+    /// Makes it ready for another world, of which it shows nothing. So many bytes of each half stay in memory: no more
+    /// than `most`, and 0 if it cannot be used again.
+    pub(crate) fn clear(&mut self, most: usize) -> usize {
+        // SAFETY: as above.
+        unsafe { sys::dbay_arenaretire(self.0, most) }
+    }
+
+    /// For a world, which gives it back.
+    fn used(self) -> *mut sys::Arena {
+        std::mem::ManuallyDrop::new(self).0
+    }
+}
+
 /// A world's memory: the live half, which is the world's own, and a copy of what was last committed.
 struct Memory {
     arena: *mut sys::Arena,
@@ -79,7 +119,8 @@ unsafe impl Sync for Memory {}
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        spare::put(self.arena);
+        // The last to have it is gone, so nobody does.
+        spare::put(Idle(self.arena));
     }
 }
 
@@ -268,11 +309,8 @@ impl World {
         if !*SETUP.get_or_init(|| unsafe { sys::dbay_setup() != 0 }) {
             return Err(bug!("this build of Lua lacks a function of the allow-list"));
         }
-        // SAFETY: reserves addresses, and gives null if there are none.
-        let arena = spare::take(need).unwrap_or_else(|| unsafe { sys::dbay_arenanew(SPAN, 1) });
-        if arena.is_null() {
-            return Err(HostError::Exhausted { what: "addresses" });
-        }
+        let arena = spare::take(need).or_else(Idle::new);
+        let arena = arena.ok_or(HostError::Exhausted { what: "addresses" })?.used();
         let memory = Arc::new(Memory { arena, books: Mutex::default() });
         let mut world = Self { memory, state: ptr::null_mut() };
         // SAFETY: the arena is fresh, and stays where it is for as long as the state does.

@@ -1,8 +1,7 @@
 //! Memory that stays at hand when worlds are gone: fresh memory costs more than to read a world into it. Nothing that
 //! a world left can be seen from the next.
-#![allow(unsafe_code, reason = "arenas are made ready and given back by entries of C")]
 
-use drivebay_lua_sys as sys;
+use crate::raw::Idle;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes that stay in all, in how many arenas at most, and the least of an arena that is worth it.
@@ -13,12 +12,9 @@ const WARM_LEAST: usize = 256 << 10;
 /// Arenas without a world, by the bytes of each half that are in memory, and the sum of those; the sum counts
 /// also what is being made ready.
 struct Spare {
-    arenas: Vec<(usize, *mut sys::Arena)>,
+    arenas: Vec<(usize, Idle)>,
     bytes: usize,
 }
-
-// SAFETY: nobody else has these arenas, and nothing in them is bound to a thread.
-unsafe impl Send for Spare {}
 
 static SPARE: Mutex<Spare> = Mutex::new(Spare { arenas: Vec::new(), bytes: 0 });
 
@@ -40,7 +36,7 @@ impl Spare {
 }
 
 /// An arena with at least so many bytes at hand if there is one, else the one with most.
-pub(crate) fn take(need: usize) -> Option<*mut sys::Arena> {
+pub(crate) fn take(need: usize) -> Option<Idle> {
     let mut spare = Spare::open();
     let at = spare.arenas.partition_point(|(warm, _)| *warm < need);
     let at = at.min(spare.arenas.len().checked_sub(1)?);
@@ -50,29 +46,25 @@ pub(crate) fn take(need: usize) -> Option<*mut sys::Arena> {
 }
 
 /// Takes an arena that nobody uses any more.
-pub(crate) fn put(arena: *mut sys::Arena) {
-    // SAFETY: the caller has it alone.
-    let room = Spare::room(unsafe { sys::dbay_arenaextent(arena) });
-    // SAFETY: as above. Other threads need not wait until it is clean.
-    let kept = if room > 0 { unsafe { sys::dbay_arenaretire(arena, room) } } else { 0 };
+pub(crate) fn put(mut arena: Idle) {
+    let room = Spare::room(arena.extent());
+    // Other threads need not wait until it is clean, nor until it is given back.
+    let kept = if room > 0 { arena.clear(room) } else { 0 };
     let mut spare = Spare::open();
     spare.bytes -= room - kept;
     if kept > 0 {
         let at = spare.arenas.partition_point(|(warm, _)| *warm < kept);
-        return spare.arenas.insert(at, (kept, arena));
+        spare.arenas.insert(at, (kept, arena));
+    } else {
+        drop(spare);
+        drop(arena);
     }
-    drop(spare);
-    // SAFETY: made by `dbay_arenanew`, given back once. The state lies in it, and goes with it.
-    unsafe { sys::dbay_arenafree(arena) }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::bundle::File;
-    use crate::host::Asked;
-    use crate::raw::{Convention, End, Input, World};
-    use drivebay_disk::testing::NoHost;
-    use std::sync::Arc;
+    use crate::playing;
+    use crate::raw::{End, World};
 
     /// It makes a secret as often as it is asked to, and fails if that is told.
     const PROGRAM: &str = r#"
@@ -85,22 +77,7 @@ mod tests {
     const BYTES: usize = 4 << 20;
 
     fn play(world: &mut World, message: &str, boots: bool) -> End {
-        let files = [File { name: "main.lua".into(), text: PROGRAM.into() }];
-        let input = Input {
-            fuel: 1_000_000_000,
-            memory_bytes: 1 << 30,
-            depth: 1_000_000,
-            seed: 1,
-            time_ms: 1,
-            files: boots.then_some(&files),
-            convention: Convention::Handle,
-            message: &format!("{message:?}"),
-            env: "{}",
-            data: None,
-            from: "",
-        };
-        let mut asked = Asked::new(Arc::new(NoHost), 1 << 20);
-        world.play(&input, &mut asked).unwrap_or_else(|error| panic!("{error}")).end
+        playing::play(world, boots.then_some(PROGRAM), &format!("{message:?}")).end
     }
 
     fn booted() -> World {

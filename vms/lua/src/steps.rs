@@ -1,10 +1,7 @@
 //! How long a message waits for the collector: counted in its steps, against the message's fuel.
 
-use crate::bundle::File;
-use crate::host::Asked;
-use crate::raw::{Convention, End, Input, World};
-use drivebay_disk::testing::NoHost;
-use std::sync::Arc;
+use crate::playing::play;
+use crate::raw::{End, World};
 
 /// Steps that a message may take whatever its fuel: what `c/` allows, and the last step over it.
 const BASE: u64 = 16_384 + 4_096;
@@ -111,7 +108,6 @@ fn a_message_waits_for_the_collector_as_its_fuel_says() {
         );
         let mut grown = 0;
         let mut world = World::new().unwrap_or_else(|_| panic!("no memory"));
-        let files = [File { name: "main.lua".into(), text: source.into_bytes() }];
         let mut n = 0_u64;
         // Rounds of the collector after the world has grown: in the second it meets all that is there.
         while n < GROWING || world.steps().1 < grown + 2 {
@@ -120,7 +116,9 @@ fn a_message_waits_for_the_collector_as_its_fuel_says() {
             if n <= GROWING {
                 grown = rounds;
             }
-            let fuel = play(&mut world, if n == 0 { Some(&files) } else { None }, name);
+            let played = play(&mut world, (n == 0).then_some(&*source), "{}");
+            assert_eq!(played.end, End::Done, "{name}");
+            let fuel = played.fuel;
             let work = world.steps().0 - before;
             assert!(
                 work <= BASE + PER_FUEL * fuel,
@@ -129,24 +127,4 @@ fn a_message_waits_for_the_collector_as_its_fuel_says() {
             n += 1;
         }
     }
-}
-
-fn play(world: &mut World, files: Option<&[File]>, name: &str) -> u64 {
-    let input = Input {
-        fuel: 1_000_000_000,
-        memory_bytes: 1 << 30,
-        depth: 1_000_000,
-        seed: 1,
-        time_ms: 1,
-        files,
-        convention: Convention::Handle,
-        message: "{}",
-        env: "{}",
-        data: None,
-        from: "",
-    };
-    let mut asked = Asked::new(Arc::new(NoHost), 1 << 20);
-    let played = world.play(&input, &mut asked).unwrap_or_else(|error| panic!("{name}: {error}"));
-    assert_eq!(played.end, End::Done, "{name}");
-    played.fuel
 }
