@@ -65,13 +65,13 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "dry_run")]
     send: bool,
     /// Another contract of the process's [default: the module's]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     to: Option<Address>,
     /// How much value goes along
     #[arg(long, value_name = "NUMBER")]
     value: Option<String>,
     /// Address of who asks, for what is not sent [default: that of the wallet]
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "send")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "send", allow_hyphen_values = true)]
     from: Option<String>,
     /// The ABI: JSON, a compiler's artifact, or lines in Solidity's words [default: the module's]
     #[arg(long, value_name = "FILE")]

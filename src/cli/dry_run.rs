@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     said: SaidArgs,
     /// Address of who asks [default: that of the wallet]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     owner: Option<String>,
     /// Ask the state as it was after this message
     #[arg(long, value_name = "MESSAGE", value_parser = parse_id, allow_hyphen_values = true)]

@@ -53,7 +53,7 @@ enum Action {
         /// The file to write
         file: PathBuf,
         /// The process
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         process: String,
         /// Write the reference's checkpoint instead, gzipped; needs the process's module
         #[arg(long, value_name = "MODULE")]

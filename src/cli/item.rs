@@ -47,7 +47,7 @@ struct SignArgs {
     #[arg(long, short = 'o', value_name = "FILE")]
     out: PathBuf,
     /// Whom it is for
-    #[arg(long, value_name = "ID", value_parser = parse_id)]
+    #[arg(long, value_name = "ID", value_parser = parse_id, allow_hyphen_values = true)]
     target: Option<Id>,
     /// Its anchor: 32 bytes of text [default: a random one]
     #[arg(long, value_name = "TEXT")]

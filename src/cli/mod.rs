@@ -201,4 +201,29 @@ mod tests {
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
     }
+
+    /// One id in 64 begins with a hyphen.
+    #[test]
+    fn an_id_may_begin_with_a_hyphen() {
+        fn check(command: &clap::Command, seen: &mut usize) {
+            for arg in command.get_arguments() {
+                let name = arg.get_value_names().and_then(|names| names.first());
+                let is_id = match name.map(|name| name.as_str()) {
+                    Some("ID" | "PROCESS" | "MESSAGE") => true,
+                    // Of the network.
+                    Some("ADDRESS") => arg.get_id() != "host",
+                    _ => false,
+                };
+                if is_id {
+                    let (id, name) = (arg.get_id(), command.get_name());
+                    assert!(arg.is_allow_hyphen_values_set(), "{name}: {id}");
+                    *seen += 1;
+                }
+            }
+            command.get_subcommands().for_each(|command| check(command, seen));
+        }
+        let mut seen = 0;
+        check(&Cli::command(), &mut seen);
+        assert!(seen > 15, "{seen}");
+    }
 }

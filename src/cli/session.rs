@@ -25,13 +25,13 @@ pub(crate) struct ProcessArgs {
     #[command(flatten)]
     pub(crate) module: ModuleArgs,
     /// The process: its id, and the name of its folder [default: one made from the module]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) process: Option<String>,
     /// Forget the process and start it anew
     #[arg(long)]
     pub(crate) fresh: bool,
     /// At the first run: address of the owner, who also sends what has no other sender
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub(crate) owner: Option<String>,
     /// At the first run: a tag of the process, such as Name=tally or On-Boot=Data (repeatable)
     #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = parse_tag)]

@@ -39,7 +39,7 @@ pub(crate) struct Against {
     #[arg(long, value_name = "URL", conflicts_with_all = ["full", "only", "report", "cases", "suites"])]
     against: Option<String>,
     /// A process of it (repeatable) [default: all that the unit says it knows]
-    #[arg(long, value_name = "ID", requires = "against")]
+    #[arg(long, value_name = "ID", requires = "against", allow_hyphen_values = true)]
     process: Vec<String>,
     /// The scheduler unit [default: the gateway's neighbour, else the one that the process names]
     #[arg(long, value_name = "URL", requires = "against")]
