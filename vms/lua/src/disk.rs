@@ -5,7 +5,7 @@ use crate::drive::LuaDrive;
 use crate::raw::{Convention, Undecoded, World};
 use drivebay_disk::{
     Digest, Disk, DiskId, Drive, Format, Header, HostError, Image, Module, MountError, PageError,
-    Pages, Refusal, RefusalCode, SectionName,
+    Pages, Refusal, RefusalCode, SectionName, bug,
 };
 use std::sync::Arc;
 
@@ -55,13 +55,17 @@ impl LuaDisk {
         if pages.len_bytes() == 0 {
             return Ok(None);
         }
-        let bytes = pages.to_vec(WORLD_BYTES).map_err(|error| match error {
-            PageError::OutOfRange { .. } => {
-                MountError::Refused(Refusal::new(RefusalCode::TooBig, "a world over 4 GiB"))
-            }
-            PageError::Host(error) => error.into(),
-        })?;
-        match World::decode(&bytes) {
+        let len = pages.len_bytes();
+        let Some(len) = usize::try_from(len).ok().filter(|_| len <= WORLD_BYTES) else {
+            return Err(Refusal::new(RefusalCode::TooBig, "a world over 4 GiB").into());
+        };
+        let fill = |bytes: &mut [u8]| {
+            pages.read(0, bytes).map_err(|error| match error {
+                PageError::OutOfRange { .. } => bug!("an image's pages: {error}"),
+                PageError::Host(error) => error,
+            })
+        };
+        match World::decode(len, fill) {
             Ok(world) => Ok(Some(world)),
             Err(Undecoded::Host(error)) => Err(error.into()),
             Err(Undecoded::Refused(why)) => Err(wrong(format!("no world: {why}")).into()),
@@ -97,6 +101,6 @@ impl Disk for LuaDisk {
 pub(crate) fn own(error: MountError) -> HostError {
     match error {
         MountError::Host(error) => error,
-        MountError::Refused(refusal) => drivebay_disk::bug!("its own image: {refusal}"),
+        MountError::Refused(refusal) => bug!("its own image: {refusal}"),
     }
 }

@@ -293,6 +293,12 @@ pub(crate) enum Undecoded {
     Host(HostError),
 }
 
+impl From<HostError> for Undecoded {
+    fn from(error: HostError) -> Self {
+        Self::Host(error)
+    }
+}
+
 impl World {
     /// An empty world, committed.
     pub(crate) fn new() -> Result<Self, HostError> {
@@ -322,22 +328,35 @@ impl World {
         Ok(world)
     }
 
-    /// The world that these bytes say, committed. Nobody vouches for them.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Undecoded> {
-        let mut world = Self::empty(bytes.len() * UNFOLDED).map_err(Undecoded::Host)?;
+    /// The world that `len` bytes say, committed. `fill` writes them, all, to where they are read; nobody vouches for
+    /// them.
+    pub(crate) fn decode(
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), HostError>,
+    ) -> Result<Self, Undecoded> {
+        let mut world = Self::empty(len.saturating_mul(UNFOLDED))?;
         let mut why = ptr::null();
         let (state, arena) = (world.state, world.memory.arena);
+        // SAFETY: the arena is this world's own.
+        let room = unsafe { sys::dbay_arenalend(arena, len, 1) }.cast::<u8>();
+        if room.is_null() {
+            return Err(HostError::Exhausted { what: "addresses" }.into());
+        }
+        // SAFETY: so many bytes were lent, which are the kernel's zeros or what was written there; nobody else reads or
+        // writes them until the world is committed, and C only reads them.
+        let bytes = unsafe { slice::from_raw_parts_mut(room, len) };
+        fill(bytes)?;
         // SAFETY: the arena is this world's own.
         unsafe { sys::dbay_arenafill(arena, 1) };
         // SAFETY: a fresh state; the bytes are read only during the call; `why` is set to a static text.
         let status = on_stack(|| unsafe {
-            sys::dbay_decode(state, bytes.as_ptr(), bytes.len(), &raw mut why)
+            sys::dbay_decode(state, arena, bytes.as_ptr(), bytes.len(), &raw mut why)
         });
         // SAFETY: as above.
         unsafe { sys::dbay_arenafill(arena, 0) };
         match status {
             0 => {}
-            2 => return Err(Undecoded::Host(HostError::Exhausted { what: "memory" })),
+            2 => return Err(HostError::Exhausted { what: "memory" }.into()),
             _ => return Err(Undecoded::Refused(text(why))),
         }
         world.commit();

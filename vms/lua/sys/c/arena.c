@@ -19,6 +19,7 @@
 
 #define PAGE ((size_t)4096)
 #define RETURNED ((size_t)4 << 20)
+#define BROUGHT ((size_t)1 << 20)  /* the least that is worth more calls of the kernel */
 #define SMALL 64    /* classes of 16 bytes each, up to 1 KiB */
 #define CLASSES (SMALL + 128)
 
@@ -34,6 +35,8 @@ typedef struct dbay_arena {
   size_t span;
   size_t committed;  /* bytes of 'copy' that mean something */
   size_t warm;       /* bytes of both that are there already, from a world before */
+  size_t lent;       /* bytes of 'copy' that were lent to who reads a world, or 0 */
+  size_t from, to;   /* what this commit copied already */
   int faults;        /* the descriptor that watches, or -1 */
   int left;          /* 'live' is no more than an address */
   uint8_t *shadow;   /* of the committed state, under the sanitizer */
@@ -274,6 +277,8 @@ ptrdiff_t dbay_copyoff (const dbay_arena *a) { return a->copy - a->live; }
 static void copypages (dbay_arena *a, dbay_layer *l, size_t from, size_t len) {
   size_t i;
   for (i = 0; l != NULL && i < len; i += PAGE) keep(l, from + i, a->copy + from + i);
+  if (a->from <= from && from + len <= a->to) return;
+  if (from < a->from && a->from < from + len && from + len <= a->to) len = a->from - from;
   copybytes(a->copy + from, a->live + from, len);
 }
 
@@ -337,6 +342,27 @@ static int watch (dbay_arena *a) {
   return fd;
 }
 
+/* Copies [from, to) of 'live', of which 'copy' has no page yet: pages that come with their bytes need not be cleared
+** first. Up to where that went well. */
+static size_t bring (dbay_arena *a, size_t from, size_t to) {
+  struct range { uint64_t start, len; } r = {(uint64_t)(size_t)(a->copy + from), to - from};
+  struct registration g = {r.start, r.len, 1, 0};
+  struct piece { uint64_t dst, src, len, mode; int64_t done; } c =
+    {r.start, (uint64_t)(size_t)(a->live + from), r.len, 0, 0};
+  int e = errno;
+  if (ioctl(a->faults, _IOWR(0xAA, 0x00, struct registration), &g) != 0) return from;
+  while (ioctl(a->faults, _IOWR(0xAA, 0x03, struct piece), &c) != 0 && errno == EAGAIN && c.done > 0) {
+    c.dst += (uint64_t)c.done;
+    c.src += (uint64_t)c.done;
+    c.len -= (uint64_t)c.done;
+    c.done = 0;
+  }
+  if (c.done > 0) c.dst += (uint64_t)c.done;
+  ioctl(a->faults, _IOR(0xAA, 0x01, struct range), &r);
+  errno = e;
+  return (size_t)(c.dst - (uint64_t)(size_t)a->copy);
+}
+
 /* The first 'n' bytes can be written without a fault each, and count as written. */
 static int unwatched (dbay_arena *a, size_t n) {
   struct protection { uint64_t start, len, mode; } p = {(uint64_t)(size_t)a->live, n, 0};
@@ -348,6 +374,7 @@ static int written (dbay_arena *a, size_t end, int back, dbay_layer *l) {
   return 0;
 }
 static int watch (dbay_arena *a) { (void)a; return -1; }
+static size_t bring (dbay_arena *a, size_t from, size_t to) { (void)a; (void)to; return from; }
 static int unwatched (dbay_arena *a, size_t n) { (void)a; (void)n; return 0; }
 #endif
 
@@ -416,7 +443,7 @@ static size_t pages (size_t n) { return (n + PAGE - 1) & ~(PAGE - 1); }
 /* Bytes of each half that may be in memory, of an arena that could be used again: 0 if it could not. */
 size_t dbay_arenaextent (const dbay_arena *a) {
   if (a->left || a->faults < 0) return 0;
-  return pages(greater(greater(dbay_arenaused(a), a->committed), a->warm));
+  return pages(greater(greater(dbay_arenaused(a), a->committed), greater(a->warm, a->lent)));
 }
 
 /* The world is gone, and nobody holds a state of it: an empty arena again, of which 'most' bytes of each half, no more
@@ -432,7 +459,7 @@ size_t dbay_arenaretire (dbay_arena *a, size_t most) {
   give(a->copy, most, all);
   if (!unwatched(a, most)) return 0;
   memset(a->live, 0, most);
-  a->committed = a->shadows = 0;
+  a->committed = a->shadows = a->lent = 0;
   a->warm = most;
   headless(a);
   return most;
@@ -443,8 +470,20 @@ size_t dbay_arenaretire (dbay_arena *a, size_t most) {
 void dbay_arenatrim (dbay_arena *a) {
   size_t used = dbay_arenaused(a);
   give(a->live, pages(used + used / 4), a->warm);
-  give(a->copy, pages(used), a->warm);
-  a->warm = 0;
+  give(a->copy, pages(used), greater(a->warm, a->lent));
+  a->warm = a->lent = 0;
+}
+
+/* What is committed next is not there yet, so until then its place serves who reads it: 'n' bytes, which hold anything,
+** and of which all will be written if they are to be 'filled'. NULL if there are no addresses left. */
+void *dbay_arenalend (dbay_arena *a, size_t n, int filled) {
+  size_t from = (greater(a->committed, a->lent) + 15) & ~(size_t)15;
+  if (n > a->span - from) return NULL;
+  a->lent = from + n;
+  if (filled) { size_t there = greater(from, a->warm);
+    if (a->lent > there) populate(a->copy + there, a->lent - there);
+  }
+  return a->copy + from;
 }
 
 void *dbay_arenaud (dbay_arena *a) { return a->live; }
@@ -464,13 +503,20 @@ void dbay_arenafill (dbay_arena *a, int begins) {
   h->ready = begins ? greater(h->bump, a->warm) : 0;
 }
 
+/* Memory for a copy of so many bytes, and that of which it had none yet. */
+static void grow (dbay_arena *a, size_t used) {
+  size_t there = pages(greater(greater(a->committed, a->warm), a->lent));
+  a->from = a->to = there;
+  if (used <= there) return;
+  if (a->faults >= 0 && used - there >= BROUGHT) a->to = bring(a, there, used);
+  populate(a->copy + a->to, used - a->to);
+}
+
 /* What is there now is what dbay_rollback goes back to. What the newest layer stands for is kept in it. */
 void dbay_commit (dbay_arena *a, dbay_layer *newest) {
   size_t used = dbay_arenaused(a), i;
   keepshadow(a, used, 0);
-  { size_t there = greater(a->committed, a->warm);
-    if (used > there) populate(a->copy + there, used - there);
-  }
+  grow(a, pages(used));
   if (a->faults >= 0) {
     if (written(a, used, 0, newest)) {
       a->committed = used;

@@ -28,6 +28,12 @@
 #include "lvm.h"
 #include "lzio.h"
 
+#if defined(__GNUC__)
+#define NEAR(p) __builtin_prefetch(p)
+#else
+#define NEAR(p) ((void)(p))
+#endif
+
 /* ---- what a run has besides its world; it lies outside of the arena */
 
 typedef struct dbay_bytes {
@@ -101,6 +107,20 @@ void dbay_walkfree (Walk *w);
 int64_t dbay_walkid (const Walk *w, const void *o);  /* -1 if not met */
 const TValue *dbay_walkglobals (const Walk *w);
 size_t dbay_arenabytes (const void *base);
+
+/* ---- arena.c */
+
+typedef struct dbay_arena dbay_arena;
+void *dbay_arenalend (dbay_arena *a, size_t n, int filled);
+
+/* ---- texts.c: those of an image get their places in the table of texts all at once */
+
+typedef struct dbay_text {
+  unsigned bucket;
+  uint32_t place;  /* in the arena */
+} dbay_text;
+uint32_t dbay_placeof (const lua_State *L, const void *text);
+int dbay_puttexts (lua_State *L, dbay_arena *arena, dbay_text *texts, uint32_t n);
 
 /* ---- an image's bytes */
 

@@ -11,16 +11,9 @@ typedef struct Chunk {
   uint32_t nconsts;
 } Chunk;
 
-#define AHEAD 32
-typedef struct Ahead {
-  const char *s;
-  size_t n;
-  uint32_t i;
-  unsigned bucket;  /* of a short one */
-} Ahead;
-
 typedef struct Dec {
   lua_State *L;
+  dbay_arena *arena;
   const uint8_t *p, *end;
   const char *err;
   int nomemory;
@@ -36,8 +29,8 @@ typedef struct Dec {
   uint32_t last;     /* one more than the object of the value that was read last */
   uint32_t *slots;   /* the same, of each slot of a stack */
   uint32_t nslots, atslot;
-  Ahead ahead[AHEAD];  /* texts that were met, but not looked up yet */
-  uint32_t seen, looked;
+  dbay_text *texts;  /* short ones that are not in the table of texts yet */
+  uint32_t ntexts;
   int tail;          /* upvalues are read: what they mention is put in its place later */
   unsigned cf[256], ncf, usedcf;
   Chunk *chunks;
@@ -49,23 +42,20 @@ typedef struct Dec {
 #define TEXT_READ 6
 #define CONSTANT_READ 5
 
-#if defined(__GNUC__)
-#define NEAR(p) __builtin_prefetch(p)
-#else
-#define NEAR(p) ((void)(p))
-#endif
-
 static l_noret refuse (Dec *d, const char *why) {
   if (d->err == NULL) d->err = why;
   luaD_throw(d->L, LUA_ERRRUN);
 }
 
+static l_noret nomemory (Dec *d) {
+  d->nomemory = 1;
+  refuse(d, "no memory to read it");
+}
+
+/* Holds anything, until the world is committed. */
 static void *scratch (Dec *d, size_t n) {
-  void *p = calloc(n ? n : 1, 1);
-  if (p == NULL) {
-    d->nomemory = 1;
-    refuse(d, "no memory to read it");
-  }
+  void *p = dbay_arenalend(d->arena, n, 0);
+  if (p == NULL) nomemory(d);
   return p;
 }
 
@@ -81,10 +71,33 @@ static unsigned get1 (Dec *d) {
   return *d->p++;
 }
 
+/* Up to eight bytes of a number at once, where there are so many and words begin with their lowest byte. */
+static int getword (Dec *d, uint64_t *x) {
+#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  uint64_t w, ends;
+  if (rest(d) < 8) return 0;
+  memcpy(&w, d->p, 8);
+  ends = ~w & 0x8080808080808080ull;
+  if (ends == 0) return 0;
+  ends &= -ends;                                /* of the last byte's bits, the highest */
+  if (ends > 0x80 && (w & (ends - (ends >> 7))) == 0) return 0;  /* it adds nothing */
+  w &= (ends - 1) & 0x7f7f7f7f7f7f7f7full;
+  w = (w & 0x007f007f007f007full) | (w >> 1 & 0x3f803f803f803f80ull);
+  w = (w & 0x00003fff00003fffull) | (w >> 2 & 0x0fffc0000fffc000ull);
+  *x = (w & 0x000000000fffffffull) | (w >> 4 & 0x00fffffff0000000ull);
+  d->p += (__builtin_ctzll(ends) + 1) / 8;
+  return 1;
+#else
+  (void)d; (void)x;
+  return 0;
+#endif
+}
+
 static uint64_t getlong (Dec *d) {
   uint64_t x = 0;
   int s = 0;
   unsigned c;
+  if (getword(d, &x)) return x;
   do {
     c = get1(d);
     if (s > 63 || (s == 63 && (c & 127) > 1)) refuse(d, "a number over 64 bits");
@@ -132,8 +145,8 @@ static lua_Number getfloat (Dec *d) {
 static void mention (Dec *d, uint64_t i) {
   d->last = (uint32_t)i + 1;
   if (i < d->met || d->tail) return;
-  d->first[i] = d->now;
-  d->met = (uint32_t)i + 1;
+  while (d->met < i) d->first[d->met++] = 0;
+  d->first[d->met++] = d->now;
 }
 
 static void *getobject (Dec *d, int kind, const char *why) {
@@ -356,36 +369,30 @@ static UpVal *newupval (Dec *d) {
   return u;
 }
 
-/* Texts are looked up some time after they were met, when what the table has of them was brought near. */
-static void lookup (Dec *d) {
-  Ahead *a = &d->ahead[d->looked++ % AHEAD];
-  TString *s = a->n <= LUAI_MAXSHORTLEN ? dbay_intern(d->L, a->s, a->n, a->bucket)
-                                        : luaS_newlstr(d->L, a->s, a->n);
-  d->objs[a->i] = once(d, s);
-}
-
-/* First where the list of a text's bucket begins, then what is first in it. */
-static void bringnear (Dec *d, Ahead *a) {
-  stringtable *table = &G(d->L)->strt;
-  if (a->n <= LUAI_MAXSHORTLEN) {
-    a->bucket = dbay_bucket(a->s, a->n);
-    NEAR(dbay_list(table, a->bucket));
-  }
-  if (d->seen - d->looked > AHEAD / 2) {
-    const Ahead *earlier = &d->ahead[(d->seen - 1 - AHEAD / 2) % AHEAD];
-    if (earlier->n <= LUAI_MAXSHORTLEN) NEAR(*dbay_list(table, earlier->bucket));
-  }
-}
-
 static void gettext (Dec *d, uint32_t i) {
   size_t n = getmax(d, rest(d), "a text longer than the image");
-  Ahead *a;
-  if (d->seen - d->looked == AHEAD) lookup(d);
-  a = &d->ahead[d->seen++ % AHEAD];
-  a->s = (const char *)getb(d, n);
-  a->n = n;
-  a->i = i;
-  bringnear(d, a);
+  const char *s = (const char *)getb(d, n);
+  TString *old;
+  dbay_text *t;
+  if (n > LUAI_MAXSHORTLEN) {
+    d->objs[i] = luaS_newlstr(d->L, s, n);
+    return;
+  }
+  t = &d->texts[d->ntexts];
+  t->bucket = dbay_bucket(s, n);
+  old = dbay_findtext(d->L, s, n, t->bucket);
+  if (old != NULL) d->objs[i] = once(d, old);
+  else {
+    d->objs[i] = dbay_newtext(d->L, s, n);
+    t->place = dbay_placeof(d->L, d->objs[i]);
+    d->ntexts++;
+  }
+}
+
+static void puttexts (Dec *d) {
+  int done = dbay_puttexts(d->L, d->arena, d->texts, d->ntexts);
+  if (done == 0) refuse(d, "a text that is there already");
+  if (done < 0) nomemory(d);
 }
 
 static void gethead (Dec *d, uint32_t i) {
@@ -726,6 +733,7 @@ static void getbody (Dec *d, uint32_t i) {
 ** all bodies, are put in their places now. */
 static void checkorder (Dec *d) {
   uint32_t i, met = 0;
+  while (d->met < d->n) d->first[d->met++] = 0;
   while (met < d->n && d->first[met] == 1) met++;
   for (i = 0; i < d->n; i++) {
     if (i >= met) refuse(d, "an object that nothing leads to");
@@ -770,17 +778,17 @@ static void getworld (lua_State *L, void *ud) {
   d->nchunks = (uint32_t)getmax(d, rest(d) < 0x7fffffff ? rest(d) : 0x7fffffff, "too many chunks");
   d->n = (uint32_t)getmax(d, rest(d) < 0x7fffffff ? rest(d) : 0x7fffffff, "too many objects");
   d->chunks = (Chunk *)scratch(d, d->nchunks * sizeof(Chunk));
+  memset(d->chunks, 0, d->nchunks * sizeof(Chunk));
   d->objs = (void **)scratch(d, d->n * sizeof(void *));
   d->kinds = (uint8_t *)scratch(d, d->n);
+  d->texts = (dbay_text *)scratch(d, d->n * sizeof(dbay_text));
   d->frames = (uint32_t *)scratch(d, d->n * sizeof(uint32_t));
   d->first = (uint32_t *)scratch(d, d->n * sizeof(uint32_t));
-  { int texts = 128;  /* room for them at once, if that is what they are */
-    while ((uint32_t)texts < d->n / 2 && texts < 1 << 26) texts *= 2;
-    if (texts > g->strt.size) luaS_resize(L, texts);
-  }
   for (i = 0; i < d->nchunks; i++) getchunk(d, &d->chunks[i]);
+  /* a text that is not there yet is to meet no other */
+  if (d->n / 8 > (uint32_t)g->strt.nuse) luaS_resize(L, g->strt.nuse * 8);
   for (i = 0; i < d->n; i++) gethead(d, i);
-  while (d->looked != d->seen) lookup(d);
+  puttexts(d);
   d->slots = (uint32_t *)scratch(d, d->nslots * sizeof(uint32_t));
   d->now = 1;
   getval(d, &v);
@@ -805,14 +813,14 @@ static void getworld (lua_State *L, void *ud) {
   g->counted = counted;
 }
 
-/* Into a fresh state. 0 if it is done, 1 if the image is refused, with *err, 2 if the host has no memory.
-** After a failure the state is good for nothing but being dropped. */
-int dbay_decode (lua_State *L, const uint8_t *p, size_t n, const char **err) {
+/* Into a fresh state, which lies in this arena. 0 if it is done, 1 if the image is refused, with *err, 2 if the host has
+** no memory. After a failure the state is good for nothing but being dropped. */
+int dbay_decode (lua_State *L, dbay_arena *arena, const uint8_t *p, size_t n, const char **err) {
   Dec d;
-  uint32_t i;
   int status;
   memset(&d, 0, sizeof d);
   d.L = L;
+  d.arena = arena;
   d.p = p;
   d.end = p + n;
   G(L)->gcrunning = 0;
@@ -826,16 +834,6 @@ int dbay_decode (lua_State *L, const uint8_t *p, size_t n, const char **err) {
     G(L)->gcrunning = 1;
     luaE_setdebt(G(L), -(l_mem)gettotalbytes(G(L)));
   }
-  for (i = 0; d.chunks != NULL && i < d.nchunks; i++) {
-    free(d.chunks[i].protos);
-    free(d.chunks[i].consts);
-  }
-  free(d.chunks);
-  free(d.objs);
-  free(d.kinds);
-  free(d.frames);
-  free(d.first);
-  free(d.slots);
   if (status == LUA_OK) return 0;
   return d.nomemory || G(L)->fault == DBAY_EXHAUSTED ? 2 : 1;
 }

@@ -181,6 +181,9 @@ unsafe extern "C" {
     pub fn dbay_arenatrim(arena: *mut Arena);
     /// A world is about to be read, or (0) was: nothing but how memory is asked for.
     pub fn dbay_arenafill(arena: *mut Arena, begins: c_int);
+    /// So many bytes that hold anything, for whoever reads a world, until it is committed; of which all will be
+    /// written if they are to be `filled`. Null if there are no addresses left.
+    pub fn dbay_arenalend(arena: *mut Arena, n: usize, filled: c_int) -> *mut c_void;
     /// What is there now is what `dbay_rollback` goes back to. What the newest layer, or null, stands for is
     /// kept in it.
     pub fn dbay_commit(arena: *mut Arena, newest: *mut Layer);
@@ -218,9 +221,10 @@ unsafe extern "C" {
         len: *mut usize,
         error: *mut *const c_char,
     ) -> c_int;
-    /// Bytes into a fresh state: 0, or 1 if refused, or 2 if the host lacks memory.
+    /// Bytes into a fresh state, which lies in this arena: 0, or 1 if refused, or 2 if the host lacks memory.
     pub fn dbay_decode(
         state: *mut State,
+        arena: *mut Arena,
         bytes: *const u8,
         len: usize,
         error: *mut *const c_char,
