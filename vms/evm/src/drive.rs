@@ -63,11 +63,11 @@ impl Drive for EvmDrive {
 
 impl Frozen for EvmFrozen {
     fn thaw(&self) -> Result<Box<dyn Drive>, HostError> {
-        Ok(Box::new(EvmDrive::new(self.disk.clone(), self.kept.state())))
+        Ok(Box::new(EvmDrive::new(self.disk.clone(), self.kept.state()?)))
     }
 
     fn image(&self) -> Result<Image, HostError> {
-        let image = self.kept.state().image(&self.disk.header());
+        let image = self.kept.state()?.image(&self.disk.header());
         image.map_err(|error| drivebay_disk::bug!("imaging: {error}"))
     }
 

@@ -7,14 +7,21 @@
 
 use crate::{
     account::Account,
-    world::{Hashed, Keys, World, put},
+    rows::{Change, apply},
+    version::Version,
+    world::{Hashed, Keys, World},
 };
-use drivebay_disk::Digest;
+use drivebay_disk::HostError;
+use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 use revm::{
-    primitives::{Address, AddressMap, StorageKeyMap, U256},
+    primitives::{Address, U256},
     state::{AccountInfo, EvmState},
 };
-use std::sync::{Arc, OnceLock};
+use std::{
+    hash::Hash,
+    sync::{Arc, OnceLock},
+};
 
 /// Messages that are gathered; few in tests, whose steps are few.
 const MESSAGES: usize = if cfg!(test) { 8 } else { 256 };
@@ -24,13 +31,6 @@ const CHANGES: usize = 512;
 const ROWS: usize = 1024;
 /// Bytes that a row takes, about: as a change and as what is remembered.
 const ROW_BYTES: u64 = 300;
-
-/// A row that was set.
-#[derive(Clone, Copy)]
-enum Change {
-    Account(Address, Account),
-    Slot(Address, U256, U256),
-}
 
 /// The changes of a message, or of some, that a kept state has beside its tables; and those before.
 pub(crate) struct Since {
@@ -42,54 +42,93 @@ pub(crate) struct Since {
 
 impl Since {
     /// The tables with all these changes, which are of `base`.
-    pub(crate) fn over(&self, base: &World) -> World {
-        let settle = || {
-            let mut links = vec![self];
-            let mut start = base;
-            let mut before = self.before.as_deref();
-            while let Some(link) = before {
-                if let Some(settled) = link.settled.get() {
-                    start = settled;
-                    break;
-                }
-                links.push(link);
-                before = link.before.as_deref();
+    pub(crate) fn over(&self, base: &Version) -> Result<World, HostError> {
+        if let Some(settled) = self.settled.get() {
+            return Ok(settled.clone());
+        }
+        let mut links = vec![self];
+        let mut start = None;
+        let mut before = self.before.as_deref();
+        while let Some(link) = before {
+            start = link.settled.get().cloned();
+            if start.is_some() {
+                break;
             }
-            let mut world = start.clone();
-            let all = links.iter().rev().flat_map(|link| link.changes.iter().copied());
-            apply(&mut world, all, &mut Hashed);
-            world
-        };
-        self.settled.get_or_init(settle).clone()
+            links.push(link);
+            before = link.before.as_deref();
+        }
+        let mut world = start.map_or_else(|| base.world(), Ok)?;
+        let all = links.iter().rev().flat_map(|link| link.changes.iter().copied());
+        apply(&mut world, all, &mut Hashed, None);
+        Ok(self.settled.get_or_init(|| world).clone())
     }
 }
 
-/// What is remembered of an account.
-#[derive(Default)]
-struct Known {
-    account: Option<Account>,
-    /// Whether that is not in the tables yet.
-    is_due: bool,
-    slots: StorageKeyMap<Slot>,
+/// Rows by their keys, and which of them are not in the tables yet.
+struct Rows<K, V> {
+    known: IndexMap<K, Row<V>, RandomState>,
+    /// Places in `known` of those that are not in the tables, each once.
+    due: Vec<u32>,
+    /// How often rows went into the tables.
+    round: u64,
 }
 
-/// A slot, and whether it is not in the tables yet.
-#[derive(Default)]
-struct Slot {
-    value: U256,
-    is_due: bool,
+#[derive(Clone, Copy)]
+struct Row<V> {
+    value: V,
+    /// The round that it is to go into the tables after; one that is over, if it is there.
+    due: u64,
+}
+
+impl<K, V> Default for Rows<K, V> {
+    fn default() -> Self {
+        Self { known: IndexMap::default(), due: Vec::new(), round: 1 }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Copy> Rows<K, V> {
+    fn get(&self, key: &K) -> Option<V> {
+        self.known.get(key).map(|row| row.value)
+    }
+
+    /// Remembers what is in the tables.
+    fn know(&mut self, key: K, value: V) {
+        self.known.entry(key).or_insert(Row { value, due: 0 });
+    }
+
+    fn set(&mut self, key: K, value: V) {
+        let (at, before) = self.known.insert_full(key, Row { value, due: self.round });
+        if before.is_none_or(|before| before.due != self.round) {
+            self.due.push(at as u32);
+        }
+    }
+
+    fn due(&self) -> impl Iterator<Item = (K, V)> {
+        let row = |at: &u32| self.known.get_index(*at as usize);
+        self.due.iter().filter_map(row).map(|(key, row)| (*key, row.value))
+    }
+
+    /// All are in the tables now.
+    fn settled(&mut self) {
+        self.due.clear();
+        self.round += 1;
+    }
+
+    /// Forgets all; none is due.
+    fn clear(&mut self) {
+        self.known.clear();
+        self.due.clear();
+    }
 }
 
 /// Accounts and slots that were changed, or looked at often; and what of that is not in the tables yet.
 #[derive(Default)]
 pub(crate) struct Recent {
-    known: AddressMap<Known>,
-    /// So many rows are remembered.
-    rows: usize,
-    /// Rows that are not in the tables, each once.
-    accounts: Vec<Address>,
-    slots: Vec<(Address, U256)>,
+    accounts: Rows<Address, Account>,
+    slots: Rows<(Address, U256), U256>,
     messages: usize,
+    /// The tables as kept states see them, if one was kept of them or of those before.
+    version: Option<Arc<Version>>,
     /// What a kept state has, if one was kept since rows were put into the tables; and what was changed after that.
     last: Option<Arc<Since>>,
     changes: Vec<Change>,
@@ -98,20 +137,24 @@ pub(crate) struct Recent {
 impl Recent {
     /// The account at an address, if it is remembered.
     pub(crate) fn account(&self, address: Address) -> Option<Account> {
-        self.known.get(&address)?.account
+        self.accounts.get(&address)
     }
 
     /// A slot, if it is remembered.
     pub(crate) fn slot(&self, address: Address, slot: U256) -> Option<U256> {
-        Some(self.known.get(&address)?.slots.get(&slot)?.value)
+        self.slots.get(&(address, slot))
     }
 
     /// Remembers a contract, which is called again and again.
     pub(crate) fn know(&mut self, address: Address, account: Account) {
-        if self.rows < ROWS {
-            self.known.entry(address).or_default().account = Some(account);
-            self.rows += 1;
+        if self.rows() < ROWS {
+            self.accounts.know(address, account);
         }
+    }
+
+    /// So many rows are remembered.
+    fn rows(&self) -> usize {
+        self.accounts.known.len() + self.slots.known.len()
     }
 
     /// Takes what a transaction changed; false, and takes nothing, if it is not plain.
@@ -125,25 +168,17 @@ impl Recent {
             if info.is_empty() {
                 continue;
             }
-            let known = self.known.entry(*address).or_default();
             if touched.is_changed() {
                 let AccountInfo { nonce, balance, code_hash, .. } = *info;
                 let account = Account { nonce, balance, code_hash };
-                self.rows += usize::from(known.account.replace(account).is_none());
-                if !std::mem::replace(&mut known.is_due, true) {
-                    self.accounts.push(*address);
-                }
+                self.accounts.set(*address, account);
                 if is_kept {
                     self.changes.push(Change::Account(*address, account));
                 }
             }
             for (slot, value) in touched.storage.iter().filter(|(_, slot)| slot.is_changed()) {
                 let value = value.present_value();
-                let before = known.slots.insert(*slot, Slot { value, is_due: true });
-                self.rows += usize::from(before.is_none());
-                if !before.is_some_and(|before| before.is_due) {
-                    self.slots.push((*address, *slot));
-                }
+                self.slots.set((*address, *slot), value);
                 if is_kept {
                     self.changes.push(Change::Slot(*address, *slot, value));
                 }
@@ -155,44 +190,44 @@ impl Recent {
 
     /// Rows that are not in the tables.
     fn due(&self) -> impl Iterator<Item = Change> {
-        let accounts = self.accounts.iter().filter_map(|address| {
-            Some(Change::Account(*address, self.known.get(address)?.account?))
-        });
-        let slots = self.slots.iter().filter_map(|(address, slot)| {
-            Some(Change::Slot(*address, *slot, self.slot(*address, *slot)?))
-        });
+        let accounts =
+            self.accounts.due().map(|(address, account)| Change::Account(address, account));
+        let slots =
+            self.slots.due().map(|((address, slot), value)| Change::Slot(address, slot, value));
         accounts.chain(slots)
     }
 
     /// Puts all that is gathered into the tables, of which it is.
     pub(crate) fn settle(&mut self, world: &mut World, keys: &mut impl Keys) {
         let linked = self.changes.is_empty();
-        match self.last.as_ref().filter(|_| linked).and_then(|last| last.settled.get()) {
-            Some(settled) => *world = settled.clone(),
-            None => apply(world, self.due(), keys),
-        }
+        let version = self.version.take();
+        let settled = self.last.as_ref().filter(|_| linked).and_then(|last| last.settled.get());
+        self.version = match (settled, version) {
+            (Some(settled), _) => {
+                *world = settled.clone();
+                None
+            }
+            (None, None) => {
+                apply(world, self.due(), keys, None);
+                None
+            }
+            (None, Some(version)) => {
+                version.change(world, |world, old| apply(world, self.due(), keys, old))
+            }
+        };
         self.changes.clear();
         (self.last, self.messages) = (None, 0);
-        if self.rows > ROWS {
-            self.forget();
-        }
-        for address in self.accounts.drain(..) {
-            if let Some(known) = self.known.get_mut(&address) {
-                known.is_due = false;
-            }
-        }
-        for (address, slot) in self.slots.drain(..) {
-            let known = self.known.get_mut(&address).and_then(|known| known.slots.get_mut(&slot));
-            if let Some(known) = known {
-                known.is_due = false;
-            }
+        self.accounts.settled();
+        self.slots.settled();
+        if self.rows() > ROWS {
+            self.clear();
         }
     }
 
     /// The same, if it is time; or if it was done already for a state that is kept.
     pub(crate) fn settle_in_time(&mut self, world: &mut World, keys: &mut impl Keys) {
         let is_done = self.last.as_ref().is_some_and(|last| last.settled.get().is_some());
-        let due = self.accounts.len() + self.slots.len();
+        let due = self.accounts.due.len() + self.slots.due.len();
         if is_done || self.messages >= MESSAGES || due >= CHANGES {
             self.settle(world, keys);
         }
@@ -200,19 +235,26 @@ impl Recent {
 
     /// Forgets what it remembers: the tables are to be changed past it.
     pub(crate) fn forget(&mut self) {
-        self.known.clear();
-        self.rows = 0;
+        self.version = None;
+        self.clear();
+    }
+
+    fn clear(&mut self) {
+        self.accounts.clear();
+        self.slots.clear();
     }
 
     /// The tables with all that is gathered.
     pub(crate) fn over(&self, world: &World) -> World {
         let mut world = world.clone();
-        apply(&mut world, self.due(), &mut Hashed);
+        apply(&mut world, self.due(), &mut Hashed, None);
         world
     }
 
-    /// All that is not in the tables, to be kept.
-    pub(crate) fn keep(&mut self) -> Option<Arc<Since>> {
+    /// The tables, and all that is not in them, to be kept.
+    pub(crate) fn keep(&mut self, world: &World) -> (Arc<Version>, Option<Arc<Since>>) {
+        let version = || Arc::new(Version::new(world.clone()));
+        let version = self.version.get_or_insert_with(version).clone();
         let changes = match self.last {
             Some(_) => std::mem::take(&mut self.changes),
             None => self.due().collect(),
@@ -221,12 +263,12 @@ impl Recent {
             let before = self.last.take();
             self.last = Some(Arc::new(Since { changes, before, settled: OnceLock::new() }));
         }
-        self.last.clone()
+        (version, self.last.clone())
     }
 
     /// Bytes that it takes, about.
     pub(crate) fn bytes(&self) -> u64 {
-        (self.rows + self.slots.len() + self.changes.len()) as u64 * ROW_BYTES
+        (self.rows() + self.changes.len()) as u64 * ROW_BYTES
     }
 }
 
@@ -242,26 +284,6 @@ fn is_plain(touched: &EvmState) -> bool {
         let is_more = touched.is_created() || touched.is_selfdestructed() || is_gone;
         !is_more && slots <= CHANGES && !(touched.is_changed() && is_other())
     })
-}
-
-/// Sets rows: accounts first, then slots, of one account after the other as far as they come so.
-fn apply(world: &mut World, changes: impl Iterator<Item = Change>, keys: &mut impl Keys) {
-    let mut slots: Vec<(Address, Digest, U256)> = Vec::new();
-    for change in changes {
-        match change {
-            Change::Account(address, account) => {
-                world.accounts.set(keys.address(address), account.row().bytes());
-            }
-            Change::Slot(address, slot, value) => slots.push((address, keys.slot(slot), value)),
-        }
-    }
-    for slots in slots.chunk_by(|(a, ..), (b, ..)| a == b) {
-        let Some((address, ..)) = slots.first() else { continue };
-        let Some(storage) = world.accounts.table_mut(&keys.address(*address)) else { continue };
-        for (_, slot, value) in slots {
-            put(storage, *slot, *value);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -293,6 +315,8 @@ mod tests {
         Look(usize),
         /// The drive goes on from a state that was kept.
         Thaw(usize),
+        /// A state is not kept any more.
+        Drop(usize),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -304,6 +328,7 @@ mod tests {
             6 => Just(Step::Keep),
             2 => any::<usize>().prop_map(Step::Look),
             1 => any::<usize>().prop_map(Step::Thaw),
+            2 => any::<usize>().prop_map(Step::Drop),
         ];
         vec(step, 0..120)
     }
@@ -371,12 +396,15 @@ mod tests {
                     }
                     Step::Look(which) if !kept.is_empty() => {
                         let (kept, _, root) = &kept[which % kept.len()];
-                        prop_assert_eq!(kept.state().world.root(), *root);
+                        prop_assert_eq!(kept.state().unwrap().world.root(), *root);
                     }
                     Step::Thaw(which) if !kept.is_empty() => {
                         let (kept, world, _) = &kept[which % kept.len()];
                         plain.world = world.clone();
-                        gathering.load(&mut kept.state().gathering());
+                        gathering.load(&mut kept.state().unwrap().gathering());
+                    }
+                    Step::Drop(which) if !kept.is_empty() => {
+                        kept.swap_remove(which % kept.len());
                     }
                     step => {
                         let made = changes(&mut plain, step);
@@ -395,7 +423,7 @@ mod tests {
             gathering.load(&mut cloned);
             prop_assert_eq!(gathering.tables().root(), root);
             for (kept, _, root) in kept {
-                prop_assert_eq!(kept.state().world.root(), root);
+                prop_assert_eq!(kept.state().unwrap().world.root(), root);
             }
         }
     }

@@ -4,10 +4,12 @@ use crate::{
     account::{AFTER, Account, read_number},
     formats::HASHES,
     recent::{Recent, Since},
+    version::Version,
     world::World,
 };
 use drivebay_disk::{
-    Digest, Header, Image, MountError, PageError, Pages, Refusal, RefusalCode, SectionName, Table,
+    Digest, Header, HostError, Image, MountError, PageError, Pages, Refusal, RefusalCode,
+    SectionName, Table,
 };
 use revm::primitives::{B256, KECCAK_EMPTY, keccak256};
 use std::sync::{Arc, LazyLock};
@@ -47,18 +49,20 @@ impl Clone for State {
 
 /// A state at rest. It costs a few reference counts.
 pub(crate) struct Kept {
-    world: World,
+    tables: Arc<Version>,
     chain: Chain,
-    /// What is not in `world`.
+    /// What is not in the tables.
     last: Option<Arc<Since>>,
 }
 
 impl Kept {
     /// The state, all of it in its tables.
-    pub(crate) fn state(&self) -> State {
-        let over = |last: &Arc<Since>| last.over(&self.world);
-        let world = self.last.as_ref().map_or_else(|| self.world.clone(), over);
-        State { world, chain: self.chain.clone(), recent: None }
+    pub(crate) fn state(&self) -> Result<State, HostError> {
+        let world = match &self.last {
+            None => self.tables.world()?,
+            Some(last) => last.over(&self.tables)?,
+        };
+        Ok(State { world, chain: self.chain.clone(), recent: None })
     }
 }
 
@@ -234,8 +238,11 @@ impl State {
 
     /// Keeps it as it is.
     pub(crate) fn keep(&mut self) -> Kept {
-        let last = self.recent.as_mut().and_then(|recent| recent.keep());
-        Kept { world: self.world.clone(), chain: self.chain.clone(), last }
+        let (tables, last) = match &mut self.recent {
+            Some(recent) => recent.keep(&self.world),
+            None => (Arc::new(Version::new(self.world.clone())), None),
+        };
+        Kept { tables, chain: self.chain.clone(), last }
     }
 
     /// The state of an image that this unit made itself: it is not looked at again.

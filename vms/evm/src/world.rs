@@ -74,8 +74,7 @@ impl World {
 
     /// A slot of an account's storage; 0 if nothing is there.
     pub(crate) fn slot(&self, account: &Digest, slot: &Digest) -> U256 {
-        let value = self.storage(account).get(slot);
-        value.and_then(read_number).map(|(value, _)| value).unwrap_or_default()
+        slot_value(self.storage(account).get(slot))
     }
 
     /// The code of that hash, if it is known.
@@ -165,6 +164,11 @@ impl World {
             put(storage, keys.slot(*slot), value.present_value());
         }
     }
+}
+
+/// The value of a slot's row; 0 if there is none.
+pub(crate) fn slot_value(row: Option<&[u8]>) -> U256 {
+    row.and_then(read_number).map(|(value, _)| value).unwrap_or_default()
 }
 
 /// Sets a slot; 0 is none.

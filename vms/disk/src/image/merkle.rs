@@ -8,6 +8,12 @@ use super::{
 use crate::Digest;
 use std::borrow::Cow;
 
+/// Keccak-256 of the RLP of nothing: the root of no rows (Yellow Paper, appendix D).
+const EMPTY: Digest = Digest([
+    0x56, 0xe8, 0x1f, 0x17, 0x1b, 0xcc, 0x55, 0xa6, 0xff, 0x83, 0x45, 0xe6, 0x92, 0xc0, 0xf8, 0x6e,
+    0x5b, 0x48, 0xe0, 0x1b, 0x99, 0x6c, 0xad, 0xc0, 0x01, 0x62, 0x2f, 0xb5, 0xe3, 0x63, 0xb4, 0x21,
+]);
+
 /// Makes the nodes of one table.
 pub(super) struct Merkle {
     /// Where a nested table's digest stands in a row's value; see [`Table::nesting`](super::Table::nesting).
@@ -22,7 +28,7 @@ impl Merkle {
     pub(super) fn root(&self, top: Option<&Kid>) -> Digest {
         match top {
             Some(top) => self.reference(top, 0).root(),
-            None => rlp::keccak(&[0x80]),
+            None => EMPTY,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     merkle::Merkle,
-    trie::{self, Entries, Entry, Kid, Nested, Node, Value},
+    trie::{self, Entries, Entry, Kid, Node, Value},
 };
 use crate::Digest;
 use std::{fmt, sync::Arc};
@@ -83,6 +83,15 @@ impl Table {
         self.node()?.get(key).map(Value::bytes)
     }
 
+    /// Shows the bytes of many rows, in the order of their keys, each with its place there. What [`Table::get`] would
+    /// wait for row by row is asked of memory together: for tables that are larger than a processor's cache.
+    pub fn get_all<'a>(&'a self, keys: &[Digest], mut seen: impl FnMut(usize, Option<&'a [u8]>)) {
+        match self.node() {
+            Some(node) => node.get_all(keys, |at, value| seen(at, value.map(Value::bytes))),
+            None => (0..keys.len()).for_each(|at| seen(at, None)),
+        }
+    }
+
     /// The table of a row, if the row is there and this table nests.
     pub fn table(&self, key: &Digest) -> Option<&Table> {
         self.node()?.get(key)?.table()
@@ -94,8 +103,8 @@ impl Table {
             return self.put(key, Value::new(bytes));
         }
         match self.value_mut(&key) {
-            Some(Value::Nested(nested)) => nested_bytes(nested, bytes),
-            _ => self.put(key, Value::nested(bytes, Self::new())),
+            Some(value) => value.set_nested(bytes),
+            None => self.put(key, Value::nested(bytes, Self::new())),
         }
     }
 
@@ -108,10 +117,7 @@ impl Table {
     /// The table of a row, to be changed in place: taking it out by clone, changing and setting it would
     /// copy its paths.
     pub fn table_mut(&mut self, key: &Digest) -> Option<&mut Table> {
-        match self.value_mut(key)? {
-            Value::Nested(nested) => Some(&mut Arc::make_mut(nested).table),
-            Value::Short(..) | Value::Long(_) => None,
-        }
+        self.value_mut(key)?.table_mut()
     }
 
     /// Removes a row, and its table. Says whether it was there.
@@ -200,18 +206,6 @@ impl Table {
         // A path is only made this table's own if there is something at its end.
         self.node()?.get(key)?;
         Arc::make_mut(self.top.as_mut()?).get_mut(0, key)
-    }
-}
-
-/// Sets the bytes of a row whose table stays: in place, where that can be.
-fn nested_bytes(nested: &mut Arc<Nested>, bytes: &[u8]) {
-    match Arc::get_mut(nested) {
-        Some(own) if own.bytes.len() == bytes.len() => own.bytes.copy_from_slice(bytes),
-        Some(own) => own.bytes = bytes.into(),
-        None => {
-            let table = nested.table.clone();
-            *nested = Arc::new(Nested { bytes: bytes.into(), table });
-        }
     }
 }
 

@@ -47,6 +47,11 @@ fn check(table: &Table, model: &Model) {
     assert_eq!(&rows, model);
     assert!(table.iter().map(|row| row.key).is_sorted());
     assert_eq!(table.root().0, oracle(model));
+    let keys: Vec<Digest> = model.keys().flat_map(|key| [*key, Digest::of(&key.0)]).collect();
+    let mut found = Vec::new();
+    table.get_all(&keys, |at, bytes| found.push((at, bytes)));
+    let one_by_one = keys.iter().map(|key| model.get(key).map(Vec::as_slice));
+    assert!(found.into_iter().eq(one_by_one.enumerate()));
 }
 
 fn check_proof(table: &Table, model: &Model, key: &Digest) {

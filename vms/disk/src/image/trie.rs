@@ -11,13 +11,19 @@ use crate::Digest;
 use std::{
     cmp::Ordering,
     hint::black_box,
-    sync::{Arc, OnceLock},
+    mem::take,
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 /// Measured: more rows a bucket save memory, but each change hashes all rows of its bucket again.
 const BUCKET: usize = 8;
 
-#[derive(Clone)]
+/// Keys that are looked for together: some more than places that a processor waits for at a time.
+const TOGETHER: usize = 16;
+
+static NO_TABLE: LazyLock<Table> = LazyLock::new(Table::new);
+
+#[derive(Clone, Default)]
 pub(super) struct Entry {
     pub(super) key: Digest,
     pub(super) value: Value,
@@ -28,6 +34,8 @@ pub(super) struct Entry {
 pub(super) enum Value {
     Short(u8, [u8; 30]),
     Long(Arc<[u8]>),
+    /// Of a nesting table, with an empty table: as most accounts are, which need no more than this.
+    Alone(Arc<[u8]>),
     Nested(Arc<Nested>),
 }
 
@@ -35,6 +43,12 @@ pub(super) enum Value {
 pub(super) struct Nested {
     pub(super) bytes: Box<[u8]>,
     pub(super) table: Table,
+}
+
+impl Default for Value {
+    fn default() -> Self {
+        Self::Short(0, [0; 30])
+    }
 }
 
 impl Value {
@@ -50,22 +64,59 @@ impl Value {
     }
 
     pub(super) fn nested(bytes: &[u8], table: Table) -> Self {
+        if table.is_empty() && table.nests().is_none() {
+            return Self::Alone(bytes.into());
+        }
         Self::Nested(Arc::new(Nested { bytes: bytes.into(), table }))
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
-            Self::Long(bytes) => bytes,
+            Self::Long(bytes) | Self::Alone(bytes) => bytes,
             Self::Nested(nested) => &nested.bytes,
+        }
+    }
+
+    /// Sets the bytes of a row that has a table, which stays: in place, where that can be.
+    pub(super) fn set_nested(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Nested(nested) => match Arc::get_mut(nested) {
+                Some(own) if own.bytes.len() == bytes.len() => own.bytes.copy_from_slice(bytes),
+                Some(own) => own.bytes = bytes.into(),
+                None => *self = Self::nested(bytes, nested.table.clone()),
+            },
+            Self::Alone(own) => match Arc::get_mut(own) {
+                Some(own) if own.len() == bytes.len() => own.copy_from_slice(bytes),
+                _ => *own = bytes.into(),
+            },
+            Self::Short(..) | Self::Long(_) => {}
         }
     }
 
     pub(super) fn table(&self) -> Option<&Table> {
         match self {
             Self::Nested(nested) => Some(&nested.table),
+            Self::Alone(_) => Some(&NO_TABLE),
             Self::Short(..) | Self::Long(_) => None,
         }
+    }
+
+    /// Its table, to be changed.
+    pub(super) fn table_mut(&mut self) -> Option<&mut Table> {
+        if let Self::Alone(bytes) = self {
+            let bytes = bytes.as_ref().into();
+            *self = Self::Nested(Arc::new(Nested { bytes, table: Table::new() }));
+        }
+        match self {
+            Self::Nested(nested) => Some(&mut Arc::make_mut(nested).table),
+            Self::Short(..) | Self::Long(_) | Self::Alone(_) => None,
+        }
+    }
+
+    /// A byte of what it has elsewhere in memory.
+    fn touch(&self) -> u8 {
+        self.bytes().first().copied().unwrap_or_default()
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
@@ -78,7 +129,7 @@ impl Value {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Kid {
     pub(super) node: Node,
     /// Forgotten along the path of a change.
@@ -92,6 +143,12 @@ pub(super) enum Node {
     /// Sorted, two rows at least.
     Bucket(Arc<[Entry]>),
     Branch(Branch),
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self::One(Entry::default())
+    }
 }
 
 /// A node as those see it who only look.
@@ -179,6 +236,14 @@ fn find(bucket: &[Entry], key: &Digest) -> Result<usize, usize> {
     Err(bucket.len())
 }
 
+fn with<T, C: FromIterator<T>>(
+    left: impl Iterator<Item = T>,
+    new: T,
+    right: impl Iterator<Item = T>,
+) -> C {
+    left.chain([new]).chain(right).collect()
+}
+
 /// Splits sorted rows by nibble `depth` of their keys.
 pub(super) fn by_nibble(
     entries: &[Entry],
@@ -242,6 +307,48 @@ impl Node {
         None
     }
 
+    /// The values of many keys. All are looked for level by level, and of each level memory is asked for all of them
+    /// before any is looked at: so it is waited for once a level, and not once for every key.
+    pub(super) fn get_all<'a>(
+        &'a self,
+        keys: &[Digest],
+        mut seen: impl FnMut(usize, Option<&'a Value>),
+    ) {
+        for (at, keys) in keys.chunks(TOGETHER).enumerate() {
+            let mut nodes = [None; TOGETHER];
+            nodes.iter_mut().zip(keys).for_each(|(node, _)| *node = Some(self));
+            for depth in 0.. {
+                let ask = |node: &Node| usize::from(matches!(node, Self::Branch(_)));
+                if black_box(nodes.iter().flatten().map(|node| ask(node)).sum::<usize>()) == 0 {
+                    break;
+                }
+                for (node, key) in nodes.iter_mut().zip(keys) {
+                    if let Some(Self::Branch(branch)) = node {
+                        *node = branch.kid(nibble(key, depth)).map(|kid| &kid.node);
+                    }
+                }
+            }
+            let ask = |node: &Node| node.rows().first().map_or(0, |row| head(&row.key));
+            black_box(nodes.iter().flatten().map(|node| ask(node)).fold(0, u64::wrapping_add));
+            let mut values = [None; TOGETHER];
+            for ((value, node), key) in values.iter_mut().zip(nodes).zip(keys) {
+                let rows = node.map_or(&[][..], Self::rows);
+                *value = find(rows, key).ok().and_then(|at| rows.get(at)).map(|row| &row.value);
+            }
+            black_box(values.iter().flatten().map(|value| value.touch()).fold(0, u8::wrapping_add));
+            let first = at * TOGETHER;
+            (first..).zip(values).take(keys.len()).for_each(|(at, value)| seen(at, value));
+        }
+    }
+
+    /// The rows that are here and not in a branch below.
+    fn rows(&self) -> &[Entry] {
+        match self.seen() {
+            Seen::Rows(rows) => rows,
+            Seen::Branch(_) => &[],
+        }
+    }
+
     /// Any key below.
     pub(super) fn some_key(&self) -> Digest {
         match self.seen() {
@@ -271,20 +378,32 @@ impl Node {
         }
     }
 
+    /// The rows that are here and one more; these are moved, if nobody else has them.
+    fn rows_with<T: FromIterator<Entry>>(&mut self, at: usize, entry: Entry) -> T {
+        let own = match self {
+            Self::One(row) => Some(std::slice::from_mut(row)),
+            Self::Bucket(bucket) => Arc::get_mut(bucket),
+            Self::Branch(_) => None,
+        };
+        if let Some((left, right)) = own.and_then(|rows| rows.split_at_mut_checked(at)) {
+            return with(left.iter_mut().map(take), entry, right.iter_mut().map(take));
+        }
+        let (left, right) = self.rows().split_at(at);
+        with(left.iter().cloned(), entry, right.iter().cloned())
+    }
+
     /// Sets a row where there is no branch; says whether its key is new.
     fn set_row(&mut self, depth: usize, entry: Entry) -> bool {
         if let Some(row) = self.row_mut(&entry.key) {
             *row = entry;
             return false;
         }
-        let Seen::Rows(rows) = self.seen() else { return false };
+        let rows = self.rows();
         let (Ok(at) | Err(at)) = find(rows, &entry.key);
-        let (left, right) = rows.split_at(at);
-        let all = left.iter().cloned().chain([entry]).chain(right.iter().cloned());
         *self = if rows.len() < BUCKET {
-            Self::Bucket(all.collect())
+            Self::Bucket(self.rows_with(at, entry))
         } else {
-            build(&all.collect::<Vec<_>>(), depth)
+            build(&self.rows_with::<Vec<_>>(at, entry), depth)
         };
         true
     }
@@ -350,10 +469,17 @@ impl Branch {
             }
             Err(slot) => {
                 self.there |= 1 << nibble;
-                let (left, right) = self.kids.split_at(slot);
-                let new = [Kid::from(Node::One(entry))];
-                let all = left.iter().cloned().chain(new).chain(right.iter().cloned());
-                self.kids = all.collect();
+                let new = Kid::from(Node::One(entry));
+                let own = Arc::get_mut(&mut self.kids);
+                self.kids = match own.and_then(|kids| kids.split_at_mut_checked(slot)) {
+                    Some((left, right)) => {
+                        with(left.iter_mut().map(take), new, right.iter_mut().map(take))
+                    }
+                    None => {
+                        let (left, right) = self.kids.split_at(slot);
+                        with(left.iter().cloned(), new, right.iter().cloned())
+                    }
+                };
                 true
             }
         };
