@@ -40,7 +40,7 @@ struct KeyCache {
     entries: Places<Entry, B256>,
 }
 
-/// Keys and their hashes, two at a place, the one that was asked for last first.
+/// Keys and their hashes, two at a place: first one that was asked for again, then the newest.
 type Places<K, V> = Box<[[(K, V); 2]]>;
 
 /// What a contract hashes to find an entry of a mapping.
@@ -66,13 +66,16 @@ fn hash_of<K: Copy + PartialEq, V: Copy>(
 ) -> V {
     let place = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACES.trailing_zeros());
     let Some([first, second]) = places.get_mut(place as usize) else { return hash(key) };
-    if first.0 != *key {
-        std::mem::swap(first, second);
-        if first.0 != *key {
-            *first = (*key, hash(key));
-        }
+    if first.0 == *key {
+        return first.1;
     }
-    first.1
+    if second.0 == *key {
+        std::mem::swap(first, second);
+        return first.1;
+    }
+    // What is asked for once only does not drive out what is asked for again and again.
+    *second = (*key, hash(key));
+    second.1
 }
 
 impl Keys for KeyCache {
