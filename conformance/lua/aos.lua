@@ -24,9 +24,31 @@ function require(name)
   return loaded[name]
 end
 
+-- The original's host writes the answer with json.lua, which leaves functions out of objects: an equal table without
+-- them, or the same if there are none. What holds itself stays for the reader to refuse.
+local function told(value, open)
+  if type(value) ~= "table" or open[value] then return value end
+  open[value] = true
+  local list, copy = rawget(value, 1) ~= nil
+  for key, part in pairs(value) do
+    local new = part
+    if type(part) == "table" then new = told(part, open) end
+    if type(part) == "function" and not list then new = nil end
+    if new ~= part then
+      if not copy then
+        copy = {}
+        for k, v in pairs(value) do copy[k] = v end
+      end
+      copy[key] = new
+    end
+  end
+  open[value] = nil
+  return copy or value
+end
+
 function handle(msg, env)
   local process = require(".process")
   local ok, response = pcall(function() return (process.handle(msg, env)) end)
   if not ok then error(response, 0) end
-  return response
+  return told(response, {})
 end
