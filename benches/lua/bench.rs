@@ -2,7 +2,7 @@
 //! thread, medians.
 //!
 //!     cargo bench -p drivebay-lua --bench lua -- workload WORKLOAD.json MODULE [limit=N]
-//!     cargo bench -p drivebay-lua --bench lua -- state MEGABYTES
+//!     cargo bench -p drivebay-lua --bench lua -- state MEGABYTES [spare=MEGABYTES]
 //!     cargo bench -p drivebay-lua --bench lua -- once PROGRAM.lua [times=N]
 //!
 //! The first two print one line of JSON for each figure; `once` evaluates a program N times and prints what it
@@ -35,10 +35,14 @@ fn main() {
         .collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["workload", file, module, ..] => workload(file, module, options.get("limit").copied()),
-        ["state", megabytes, ..] => state::run(megabytes.parse().unwrap()),
+        ["state", megabytes, ..] => {
+            let spare = options.get("spare").map(|megabytes| megabytes << 20);
+            spare.into_iter().for_each(drivebay_lua::spare_bytes);
+            state::run(megabytes.parse().unwrap());
+        }
         ["once", program, ..] => once(program, options.get("times").copied().unwrap_or(1)),
         _ => println!(
-            "usage: lua workload FILE MODULE [limit=N] | state MEGABYTES | once FILE [times=N]"
+            "usage: lua workload FILE MODULE [limit=N] | state MEGABYTES [spare=MEGABYTES] | once FILE [times=N]"
         ),
     }
 }

@@ -91,7 +91,8 @@ pub struct Cu {
     pub trusted_checkpoints: Vec<String>,
     /// Threads that evaluate; 0 for one a core.
     pub workers: u16,
-    /// Megabytes of memory for live processes; 0 for half of the machine's.
+    /// Megabytes of memory for live processes, of which a sixteenth is kept at hand for those that are mounted next; 0
+    /// for half of the machine's.
     pub memory_mb: u64,
     /// Whether developers have private chains that fork EVM processes: `on`, `off`, or `auto`, which is on in
     /// `drivebay up` and off in a unit alone.

@@ -26,6 +26,8 @@ use std::{
 
 /// How long another unit may take to answer.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The part of the memory for processes that stays at hand.
+const SPARE: u64 = 16;
 /// What a scheduler says of how long its address may be believed.
 const LOCATION_TTL_MS: &str = "3600000";
 
@@ -208,11 +210,7 @@ impl Opening {
         if chosen.workers > 0 {
             options.workers = usize::from(chosen.workers);
         }
-        if chosen.memory_mb > 0 {
-            options.memory_bytes = chosen.memory_mb.saturating_mul(1 << 20);
-        } else if let Some(bytes) = machine_bytes() {
-            options.memory_bytes = bytes / 2;
-        }
+        options.memory_bytes = process_bytes(chosen.memory_mb).unwrap_or(options.memory_bytes);
         let store = Arc::new(FjallStore::open(&self.folder("cu"))?);
         let (source, beside): (Arc<dyn Source>, _) = match chosen.hyperbeam.as_deref() {
             None => (Arc::new(source), None),
@@ -283,6 +281,15 @@ impl Opening {
         });
         Ok(())
     }
+}
+
+/// Bytes of memory for live processes, if that was chosen or can be known. Of all that is there for them, a part stays at
+/// hand for those that are mounted next.
+fn process_bytes(memory_mb: u64) -> Option<u64> {
+    let chosen = (memory_mb > 0).then(|| memory_mb.saturating_mul(1 << 20));
+    let all = chosen.or_else(|| Some(machine_bytes()? / 2))?;
+    drivebay_lua::spare_bytes(all / SPARE);
+    Some(all - all / SPARE)
 }
 
 /// Bytes of memory that this program may use, as far as the system says: the machine's, or its group's.

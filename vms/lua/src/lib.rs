@@ -20,6 +20,7 @@ mod spare;
 mod steps;
 
 pub use reader::{FORMAT, HYPERBEAM_FORMAT, LuaReader};
+pub use spare::spare_bytes;
 
 /// The module that some named files of Lua are; one is called `main.lua` or `process.lua`.
 pub fn bundle(files: Vec<(String, String)>) -> String {

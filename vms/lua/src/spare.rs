@@ -2,10 +2,11 @@
 //! a world left can be seen from the next.
 
 use crate::raw::Idle;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes that stay in all, in how many arenas at most, and the least of an arena that is worth it.
-const WARM: usize = 64 << 20;
+static WARM: AtomicUsize = AtomicUsize::new(64 << 20);
 const WARM_ARENAS: usize = 16;
 const WARM_LEAST: usize = 256 << 10;
 
@@ -26,13 +27,21 @@ impl Spare {
     /// Room for an arena of that size, as far as there is some: it counts as taken.
     fn room(wanted: usize) -> usize {
         let mut spare = Spare::open();
-        let room = wanted.min((WARM / 2).saturating_sub(spare.bytes));
+        let warm = WARM.load(Ordering::Relaxed);
+        let room = wanted.min((warm / 2).saturating_sub(spare.bytes));
         if room < WARM_LEAST || spare.arenas.len() >= WARM_ARENAS {
             return 0;
         }
         spare.bytes += room;
         room
     }
+}
+
+/// So many bytes of what worlds leave stay in memory for those that are mounted next, in all of this program: 64 MiB
+/// if nobody says. A world takes half of its memory for its copy, so that twice its size is needed to mount another
+/// one on it. Nothing but the time that a mount takes hangs on it.
+pub fn spare_bytes(bytes: u64) {
+    WARM.store(usize::try_from(bytes).unwrap_or(usize::MAX), Ordering::Relaxed);
 }
 
 /// An arena with at least so many bytes at hand if there is one, else the one with most.
