@@ -27,6 +27,7 @@
 typedef struct Head {
   size_t bump, end;
   size_t ready;  /* up to where pages were asked for ahead; 0 if they are not */
+  int faults;    /* the arena's, meanwhile */
   void *freed[CLASSES];
 } Head;
 
@@ -112,10 +113,46 @@ static void populate (void *p, size_t n) {
 #endif
 }
 
-/* A world that is read takes all that it needs in one go. */
+#if defined(__linux__)
+/* Whole pages that are not there yet, with bytes from elsewhere, which costs less than to ask for them. How many bytes
+** went well; 'fd' watches over where they go. */
+static size_t deliver (int fd, uint8_t *to, const uint8_t *from, size_t n) {
+  struct piece { uint64_t to, from, len, mode; int64_t done; };
+  size_t all = 0;
+  int e = errno, failed = 0;
+  while (all < n && !failed) {
+    struct piece p = {(uint64_t)(size_t)(to + all), (uint64_t)(size_t)(from + all), n - all, 0, 0};
+    failed = ioctl(fd, _IOWR(0xAA, 0x03, struct piece), &p) != 0 && (errno != EAGAIN || p.done <= 0);
+    if (p.done > 0) all += (size_t)p.done;
+  }
+  errno = e;
+  return all;
+}
+#else
+static size_t deliver (int fd, uint8_t *to, const uint8_t *from, size_t n) {
+  (void)fd; (void)to; (void)from; (void)n;
+  return 0;
+}
+#endif
+
+static size_t deliverzeros (int fd, uint8_t *to, size_t n) {
+  static uint8_t zeros[64 * PAGE];
+  size_t all = 0, len, done;
+  do {
+    len = n - all < sizeof zeros ? n - all : sizeof zeros;
+    done = deliver(fd, to + all, zeros, len);
+    all += done;
+  } while (all < n && done == len);
+  return all;
+}
+
+static size_t pages (size_t n) { return (n + PAGE - 1) & ~(PAGE - 1); }
+
+/* A world that is read takes all that it needs in few goes. */
 static void ahead (Head *h) {
-  size_t from = h->ready, to = h->bump + h->bump / 16 + 16 * PAGE;
+  size_t from = pages(h->ready), to = pages(h->bump + h->bump / 64 + 16 * PAGE);
   if (to > h->end) to = h->end;
+  if (h->faults >= 0) from += deliverzeros(h->faults, (uint8_t *)h + from, to - from);
   populate((uint8_t *)h + from, to - from);
   h->ready = to;
 }
@@ -342,25 +379,17 @@ static int watch (dbay_arena *a) {
   return fd;
 }
 
-/* Copies [from, to) of 'live', of which 'copy' has no page yet: pages that come with their bytes need not be cleared
-** first. Up to where that went well. */
+/* Copies [from, to) of 'live', of which 'copy' has no page yet. Up to where that went well. */
 static size_t bring (dbay_arena *a, size_t from, size_t to) {
   struct range { uint64_t start, len; } r = {(uint64_t)(size_t)(a->copy + from), to - from};
   struct registration g = {r.start, r.len, 1, 0};
-  struct piece { uint64_t dst, src, len, mode; int64_t done; } c =
-    {r.start, (uint64_t)(size_t)(a->live + from), r.len, 0, 0};
   int e = errno;
-  if (ioctl(a->faults, _IOWR(0xAA, 0x00, struct registration), &g) != 0) return from;
-  while (ioctl(a->faults, _IOWR(0xAA, 0x03, struct piece), &c) != 0 && errno == EAGAIN && c.done > 0) {
-    c.dst += (uint64_t)c.done;
-    c.src += (uint64_t)c.done;
-    c.len -= (uint64_t)c.done;
-    c.done = 0;
+  if (ioctl(a->faults, _IOWR(0xAA, 0x00, struct registration), &g) == 0) {
+    from += deliver(a->faults, a->copy + from, a->live + from, to - from);
+    ioctl(a->faults, _IOR(0xAA, 0x01, struct range), &r);
   }
-  if (c.done > 0) c.dst += (uint64_t)c.done;
-  ioctl(a->faults, _IOR(0xAA, 0x01, struct range), &r);
   errno = e;
-  return (size_t)(c.dst - (uint64_t)(size_t)a->copy);
+  return from;
 }
 
 /* The first 'n' bytes can be written without a fault each, and count as written. */
@@ -438,8 +467,6 @@ static void give (uint8_t *half, size_t from, size_t to) {
   if (from < to) madvise(half + from, to - from, MADV_DONTNEED);
 }
 
-static size_t pages (size_t n) { return (n + PAGE - 1) & ~(PAGE - 1); }
-
 /* Bytes of each half that may be in memory, of an arena that could be used again: 0 if it could not. */
 size_t dbay_arenaextent (const dbay_arena *a) {
   if (a->left || a->faults < 0) return 0;
@@ -501,6 +528,7 @@ static void distrust (dbay_arena *a) {
 void dbay_arenafill (dbay_arena *a, int begins) {
   Head *h = (Head *)(void *)a->live;
   h->ready = begins ? greater(h->bump, a->warm) : 0;
+  h->faults = begins ? a->faults : -1;
 }
 
 /* Memory for a copy of so many bytes, and that of which it had none yet. */

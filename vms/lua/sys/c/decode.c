@@ -72,7 +72,7 @@ static unsigned get1 (Dec *d) {
 }
 
 /* Up to eight bytes of a number at once, where there are so many and words begin with their lowest byte. */
-static int getword (Dec *d, uint64_t *x) {
+static inline int getword (Dec *d, uint64_t *x) {
 #if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
   uint64_t w, ends;
   if (rest(d) < 8) return 0;
@@ -97,7 +97,6 @@ static uint64_t getlong (Dec *d) {
   uint64_t x = 0;
   int s = 0;
   unsigned c;
-  if (getword(d, &x)) return x;
   do {
     c = get1(d);
     if (s > 63 || (s == 63 && (c & 127) > 1)) refuse(d, "a number over 64 bits");
@@ -109,8 +108,9 @@ static uint64_t getlong (Dec *d) {
 }
 
 static inline uint64_t getv (Dec *d) {
+  uint64_t x;
   if (d->p < d->end && *d->p < 128) return *d->p++;  /* most are short */
-  return getlong(d);
+  return getword(d, &x) ? x : getlong(d);
 }
 
 static uint64_t getmax (Dec *d, uint64_t max, const char *why) {
@@ -156,19 +156,19 @@ static void *getobject (Dec *d, int kind, const char *why) {
   return d->objs[i];
 }
 
+/* Of values by the kinds of their objects, where a text that is not short is a K_CONST. */
+static const int tags[] = {
+  [K_STR] = ctb(LUA_TSHRSTR), [K_CONST] = ctb(LUA_TLNGSTR), [K_TAB] = ctb(LUA_TTABLE), [K_LCL] = ctb(LUA_TLCL),
+  [K_CCL] = ctb(LUA_TCCL), [K_THREAD] = ctb(LUA_TTHREAD)
+};
+
 static void getref (Dec *d, TValue *v) {
   uint64_t i = getv(d);
-  lua_State *L = d->L;
   if (i >= d->n) refuse(d, "an object that is not there");
   mention(d, i);
-  switch (d->kinds[i]) {
-    case K_STR: case K_CONST: setsvalue(L, v, (TString *)d->objs[i]); break;
-    case K_TAB: sethvalue(L, v, (Table *)d->objs[i]); break;
-    case K_LCL: setclLvalue(L, v, (LClosure *)d->objs[i]); break;
-    case K_CCL: setclCvalue(L, v, (CClosure *)d->objs[i]); break;
-    case K_THREAD: setthvalue(L, v, (lua_State *)d->objs[i]); break;
-    default: refuse(d, "an upvalue where a value must be");
-  }
+  if (d->kinds[i] == K_UPV) refuse(d, "an upvalue where a value must be");
+  val_(v).gc = (GCObject *)d->objs[i];  /* which is not looked at: most are far away */
+  settt_(v, tags[d->kinds[i]]);
 }
 
 /* C functions are listed in the order of their first use. */
@@ -376,6 +376,7 @@ static void gettext (Dec *d, uint32_t i) {
   dbay_text *t;
   if (n > LUAI_MAXSHORTLEN) {
     d->objs[i] = luaS_newlstr(d->L, s, n);
+    d->kinds[i] = K_CONST;
     return;
   }
   t = &d->texts[d->ntexts];
