@@ -26,7 +26,9 @@ mod rewrite;
 #[cfg(test)]
 mod spec_tests;
 mod state;
+mod swath;
 mod trap;
+mod uapi;
 mod watch;
 
 #[doc(hidden)]

@@ -12,14 +12,21 @@
     reason = "watching memory by address is unsafe; the owner lends it for each call"
 )]
 
+use crate::uapi::{
+    Api, Kinds, OWN, PROTECT, Protect, REGISTER_MODE_WP, Region, Register, SCAN_CHECK_WPASYNC,
+    Scan, UFFD_API, USER_MODE_ONLY, WP_ASYNC, WRITTEN,
+};
 use drivebay_disk::{HostError, PAGE, PageMap, Pages};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
-use rustix::mm::{Advice, MapFlags, ProtFlags, UserfaultfdFlags};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, UserfaultfdFlags};
 use std::ffi::c_void;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use wasmtime::unix::StoreExt;
+use wasmtime::{AsContextMut, Memory, Store, StoreContextMut};
 
 /// Regions that one scan can list before it goes on.
 const REGIONS: usize = 256;
@@ -202,7 +209,7 @@ pub(crate) struct Reach {
 
 /// The two descriptors that the kernel is asked through.
 pub(crate) struct Kernel {
-    faults: OwnedFd,
+    faults: Arc<OwnedFd>,
     pages: OwnedFd,
     /// Addresses that are registered, and whose pages were protected once.
     watched: Range<usize>,
@@ -227,7 +234,7 @@ impl Kernel {
         if api.features & WP_ASYNC == 0 {
             return None;
         }
-        Some(Self { faults, pages: pagemap()?, watched: 0..0 })
+        Some(Self { faults: Arc::new(faults), pages: pagemap()?, watched: 0..0 })
     }
 
     /// Watches all of `memory` from now on. `None` if the kernel refuses, for whatever reason.
@@ -272,13 +279,32 @@ impl Kernel {
         if whole_pages(memory)? != self.watched {
             return None;
         }
+        let range = self.addresses(&pages)?;
+        let flags = SCAN_CHECK_WPASYNC | if protect { PROTECT } else { 0 };
+        scan(&self.pages, (range, self.watched.start), WRITTEN, flags)
+    }
+
+    /// Wires in these pages of the memory. Once a part of them was written, the protection of `parts` is lifted.
+    pub(crate) fn wires(&self, pages: &[u64], parts: &[Range<u64>]) -> Option<Wires> {
+        let page = |page: &u64| self.addresses(&(*page..page.checked_add(1)?));
+        Some(Wires {
+            memory: self.watched.clone(),
+            wires: pages.iter().take(WIRES_MAX).map(page).collect::<Option<_>>()?,
+            parts: parts.iter().map(|part| self.addresses(part)).collect::<Option<_>>()?,
+            faults: Arc::clone(&self.faults),
+            strung: AtomicBool::new(false),
+            hit: AtomicU64::new(0),
+            stuck: AtomicBool::new(false),
+        })
+    }
+
+    /// Where these pages lie, if they are watched.
+    fn addresses(&self, pages: &Range<u64>) -> Option<Range<usize>> {
         let address = |page: u64| {
             let offset = usize::try_from(page).ok()?.checked_mul(PAGE)?;
             self.watched.start.checked_add(offset).filter(|at| *at <= self.watched.end)
         };
-        let range = address(pages.start)?..address(pages.end)?;
-        let flags = SCAN_CHECK_WPASYNC | if protect { PROTECT } else { 0 };
-        scan(&self.pages, (range, self.watched.start), WRITTEN, flags)
+        Some(address(pages.start)?..address(pages.end)?)
     }
 
     fn register(&self, range: Range<usize>) -> Option<()> {
@@ -306,6 +332,156 @@ impl Kernel {
         }
         .ok()
     }
+}
+
+/// As many wires as there are bits in [`Wires::hit`].
+const WIRES_MAX: usize = 64;
+
+/// Pages of a guest's memory that stop whoever writes to them, for a moment: so a call that writes much is known for it
+/// while it runs, by nothing but what it does.
+pub(crate) struct Wires {
+    /// The memory.
+    memory: Range<usize>,
+    /// Single pages of it, in order.
+    wires: Vec<Range<usize>>,
+    /// What is no longer protected when enough of them were hit.
+    parts: Vec<Range<usize>>,
+    faults: Arc<OwnedFd>,
+    /// The pages cannot be written, but for those that were hit.
+    strung: AtomicBool,
+    /// Which were hit, a bit for each.
+    hit: AtomicU64,
+    /// The system did not take a wire away.
+    stuck: AtomicBool,
+}
+
+/// What became of wires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wired {
+    /// Too few of them were hit, or there were none.
+    Quiet,
+    /// Enough were, and the protection was lifted.
+    Lifted,
+    /// Pages of the memory cannot be written any more: the guest is of no use.
+    Stuck,
+}
+
+impl Wires {
+    /// So many hit, and the call is known for one that writes much. One alone may be chance.
+    const ENOUGH: u32 = 2;
+
+    /// Has `call` run over the wires, and takes them away. Whatever writes to the memory meanwhile must do so within a
+    /// call of the guest, else the program ends.
+    pub(crate) fn around<T: 'static, R>(
+        self,
+        store: &mut Store<T>,
+        memory: Memory,
+        call: impl FnOnce(StoreContextMut<'_, T>) -> R,
+    ) -> (R, Wired) {
+        let now = whole_pages(memory.data_mut(&mut *store));
+        let lies =
+            now.is_some_and(|now| now.start == self.memory.start && self.memory.end <= now.end);
+        // A memory that may move is not stopped at; nor are an interpreter's accesses the engine's to catch.
+        if !lies || memory.ty(&*store).is_64() || store.engine().is_pulley() {
+            return (call(store.as_context_mut()), Wired::Quiet);
+        }
+        let strung = Strung(Arc::new(self));
+        let seen = Arc::clone(&strung.0);
+        // SAFETY: the handler is safe within a signal: it allocates nothing, locks nothing and does not panic, but reads
+        // atomics and lists that nobody changes, and makes system calls. The engine hands it what the system told of a
+        // fault of this thread, which has an address.
+        unsafe {
+            store.set_signal_handler(move |_, signal, _| seen.is_hit((*signal).si_addr() as usize));
+        }
+        strung.0.string();
+        let result = call(store.as_context_mut());
+        let wired = strung.0.take_down();
+        (result, wired)
+    }
+
+    fn string(&self) {
+        self.strung.store(true, Ordering::SeqCst);
+        for wire in &self.wires {
+            // Where the system refuses, that page is no wire.
+            let _ = allow(wire, MprotectFlags::READ);
+        }
+    }
+
+    fn take_down(&self) -> Wired {
+        if self.strung.swap(false, Ordering::SeqCst) && self.open_all().is_err() {
+            self.stuck.store(true, Ordering::SeqCst);
+        }
+        match self.hit.load(Ordering::SeqCst).count_ones() >= Self::ENOUGH {
+            _ if self.stuck.load(Ordering::SeqCst) => Wired::Stuck,
+            true => Wired::Lifted,
+            false => Wired::Quiet,
+        }
+    }
+
+    /// All pages from the first wire to the last can be written.
+    fn open_all(&self) -> rustix::io::Result<()> {
+        let Some((first, last)) = self.wires.first().zip(self.wires.last()) else { return Ok(()) };
+        allow(&(first.start..last.end), MprotectFlags::READ | MprotectFlags::WRITE)
+    }
+
+    /// Whether there was a wire, which is out of the way now.
+    fn is_hit(&self, address: usize) -> bool {
+        let found = self.wires.binary_search_by_key(&(address / PAGE * PAGE), |wire| wire.start);
+        let wire = found.ok().and_then(|at| Some((self.wires.get(at)?, 1u64 << at)));
+        let Some((wire, bit)) = wire.filter(|_| self.strung.load(Ordering::SeqCst)) else {
+            return false;
+        };
+        let hit = self.hit.fetch_or(bit, Ordering::SeqCst);
+        // What was hit before is out of the way: this is something else.
+        if hit & bit != 0 {
+            return false;
+        }
+        let enough = (hit | bit).count_ones() >= Self::ENOUGH;
+        let opened = match enough {
+            true => self.open_all(),
+            false => allow(wire, MprotectFlags::READ | MprotectFlags::WRITE),
+        };
+        self.stuck.fetch_or(opened.is_err(), Ordering::SeqCst);
+        if enough && opened.is_ok() {
+            self.strung.store(false, Ordering::SeqCst);
+            self.lift();
+        }
+        opened.is_ok()
+    }
+
+    /// Lifts the protection: from now on the parts count as written.
+    pub(crate) fn lift(&self) {
+        for part in &self.parts {
+            let mut protect = Protect { start: part.start as u64, len: part.len() as u64, mode: 0 };
+            // SAFETY: `Protect` is the structure that UFFDIO_WRITEPROTECT takes. No byte of any memory changes by
+            // it, nor what may be done with it: a page that is not protected is listed, written or not.
+            let lifted = unsafe {
+                let call = ioctl::Updater::<UFFDIO_WRITEPROTECT, Protect>::new(&mut protect);
+                ioctl::ioctl(&*self.faults, call)
+            };
+            // If it is refused, each page has its fault.
+            if lifted.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Wires that are taken away however the call ends.
+struct Strung(Arc<Wires>);
+
+impl Drop for Strung {
+    fn drop(&mut self) {
+        self.0.take_down();
+    }
+}
+
+/// Sets what may be done with pages of a guest's memory.
+fn allow(pages: &Range<usize>, what: MprotectFlags) -> rustix::io::Result<()> {
+    // SAFETY: the pages are of a memory that its guest may read and write, which lies still and lives as long as the
+    // call that has them set: `Wires::around` holds its store. No byte of it changes. Who writes where that is not
+    // allowed is stopped by the system, and goes on or ends.
+    unsafe { rustix::mm::mprotect(pages.start as *mut c_void, pages.len(), what) }
 }
 
 /// Pages of `range` that are of `kinds`, by number from `origin`.
@@ -366,96 +542,10 @@ fn page_numbers(range: &Range<usize>, origin: usize) -> impl Iterator<Item = u64
     first as u64..last as u64
 }
 
-const UFFD_API: u64 = 0xAA;
-const USER_MODE_ONLY: u32 = 1;
-const WP_ASYNC: u64 = 1 << 15;
-const REGISTER_MODE_WP: u64 = 2;
 const UFFDIO_API: Opcode = opcode::read_write::<Api>(0xAA, 0x3F);
 const UFFDIO_REGISTER: Opcode = opcode::read_write::<Register>(0xAA, 0x00);
+const UFFDIO_WRITEPROTECT: Opcode = opcode::read_write::<Protect>(0xAA, 0x06);
 const PAGEMAP_SCAN: Opcode = opcode::read_write::<Scan>(b'f', 16);
-const SCAN_WP_MATCHING: u64 = 1;
-const SCAN_CHECK_WPASYNC: u64 = 2;
-/// `PAGE_IS_PRESENT` or `PAGE_IS_SWAPPED`.
-const THERE: Kinds = Kinds { all: 0, none: 0, any: 8 | 16 };
-/// The same, but not `PAGE_IS_FILE`.
-const OWN: Kinds = Kinds { none: 4, ..THERE };
-/// `PAGE_IS_WRITTEN`, of what is there: a page that is not there yet needs no protection to be seen when it comes.
-const WRITTEN: Kinds = Kinds { all: 2, ..THERE };
-const PROTECT: u64 = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC;
-
-/// `struct uffdio_api`.
-#[repr(C)]
-struct Api {
-    api: u64,
-    features: u64,
-    ioctls: u64,
-}
-
-/// `struct uffdio_register`.
-#[repr(C)]
-struct Register {
-    start: u64,
-    len: u64,
-    mode: u64,
-    ioctls: u64,
-}
-
-/// `struct page_region`.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Region {
-    start: u64,
-    end: u64,
-    categories: u64,
-}
-
-/// `struct pm_scan_arg`.
-#[repr(C)]
-struct Scan {
-    size: u64,
-    flags: u64,
-    start: u64,
-    end: u64,
-    walk_end: u64,
-    regions: u64,
-    regions_len: u64,
-    max_pages: u64,
-    inverted: u64,
-    all_of: u64,
-    any_of: u64,
-    report: u64,
-}
-
-/// Kinds of pages.
-#[derive(Clone, Copy)]
-struct Kinds {
-    /// A page is all of these,
-    all: u64,
-    /// none of these,
-    none: u64,
-    /// and one of these, if there are any.
-    any: u64,
-}
-
-impl Scan {
-    fn new(range: Range<usize>, (kinds, flags): (Kinds, u64), regions: &mut [Region]) -> Self {
-        let Kinds { all, none, any } = kinds;
-        Self {
-            size: size_of::<Self>() as u64,
-            flags,
-            start: range.start as u64,
-            end: range.end as u64,
-            walk_end: 0,
-            regions: regions.as_mut_ptr() as u64,
-            regions_len: regions.len() as u64,
-            max_pages: 0,
-            inverted: none,
-            all_of: all | none,
-            any_of: any,
-            report: all | any,
-        }
-    }
-}
 
 /// PAGEMAP_SCAN, whose result is the number of regions listed.
 struct ScanCall<'a> {

@@ -4,7 +4,7 @@ use crate::abi;
 use crate::base::Start;
 use crate::host::{Asyncify, Guest, Run, World};
 use crate::limits::DEPTH_UNITS;
-use crate::linear;
+use crate::linear::{self, Wired};
 use crate::rewrite::{self, Facts};
 use crate::state::{Stage, State, WASM_PAGE};
 use crate::trap::{self, Stop};
@@ -14,7 +14,7 @@ use drivebay_disk::{
     SliceSource, bring_up, bug,
 };
 use std::sync::Arc;
-use wasmtime::{AsContextMut, Func, Global, InstancePre, Store, Val};
+use wasmtime::{AsContextMut, Func, Global, InstancePre, Store, StoreContextMut, Val};
 
 /// A guest in memory.
 pub(crate) struct Live {
@@ -26,6 +26,8 @@ pub(crate) struct Live {
     pub(crate) adopted: Option<Pages>,
     /// Pages written since the memory was last equal to a state.
     watch: Watch,
+    /// Pages of its memory cannot be written: it is of no use.
+    is_stuck: bool,
     /// Its memory was mapped from a base, and lies there where it was not written.
     mapped: bool,
     /// The most pages that lie there no longer, as of the last time that the memory was brought to a state.
@@ -77,8 +79,17 @@ impl Live {
         store.data_mut().guest = Some(guest.clone());
         let globals = state_globals(&mut store, instance, facts)?;
         let adopted = (state.stage == Stage::Adopted).then(|| state.memory.clone());
-        let (stage, watch, mapped, owned) = (state.stage, Watch::new(), false, 0);
-        let mut live = Self { store, guest, globals, stage, adopted, watch, mapped, owned };
+        let mut live = Self {
+            store,
+            guest,
+            globals,
+            stage: state.stage,
+            adopted,
+            watch: Watch::new(),
+            is_stuck: false,
+            mapped: false,
+            owned: 0,
+        };
         live.lay_globals(facts, &laid.globals)?;
         live.make_room(&laid.memory)?;
         match start.filter(|_| state.stage != Stage::Adopted) {
@@ -182,7 +193,7 @@ impl Live {
     /// `false` if that cannot be done in place: a memory cannot shrink, and without the kernel's list all
     /// would have to be looked at.
     pub(crate) fn go_back(&mut self, base: &State, facts: &Facts) -> Result<bool, HostError> {
-        if self.memory_bytes() != base.memory.len_bytes() {
+        if self.is_stuck || self.memory_bytes() != base.memory.len_bytes() {
             return Ok(false);
         }
         let Some(pages) = self.touched() else { return Ok(false) };
@@ -359,6 +370,26 @@ impl Live {
             Some(func) => self.call(&func, args),
             None => Err(no_export(name)),
         }
+    }
+
+    /// Calls the export that handles a message.
+    pub(crate) fn call_handle(
+        &mut self,
+        name: &str,
+        args: &[Val],
+    ) -> wasmtime::Result<Option<Val>> {
+        let Some(wires) = self.watch.wires() else { return self.call_export(name, args) };
+        let func = self.guest.instance.get_func(&mut self.store, name);
+        let func = func.ok_or_else(|| no_export(name))?;
+        let call = |store: StoreContextMut<'_, World>| crate::host::call(store, &func, args);
+        let (result, wired) = wires.around(&mut self.store, self.guest.memory, call);
+        self.watch.was_hit(wired == Wired::Lifted);
+        self.is_stuck = wired == Wired::Stuck;
+        if self.is_stuck {
+            let error = HostError::Exhausted { what: "mappings of memory" };
+            return Err(Stop::Host(error).into());
+        }
+        result
     }
 
     /// Calls a function of the guest; its first result.

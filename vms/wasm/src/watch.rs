@@ -5,7 +5,8 @@
 //! page, for all of a memory if a process writes all of it each time. A hot page that turns out to be as before is
 //! protected again; and now and then all are.
 
-use crate::linear::Kernel;
+use crate::linear::{Kernel, Wires};
+use crate::swath::Swath;
 use drivebay_disk::DirtySet;
 use std::ops::Range;
 
@@ -22,18 +23,19 @@ const RUNS: usize = 96;
 pub(crate) struct Watch {
     kernel: Option<Kernel>,
     heat: Heat,
+    swath: Swath,
 }
 
 impl Watch {
     /// Watches by the kernel, if it lets us.
     pub(crate) fn new() -> Self {
-        Self { kernel: Kernel::open_if_supported(), heat: Heat::default() }
+        Self { kernel: Kernel::open_if_supported(), heat: Heat::default(), swath: Swath::default() }
     }
 
     /// Compares everything: what `new` falls back to, and the double that tests compare it with.
     #[cfg(test)]
     pub(crate) fn comparing() -> Self {
-        Self { kernel: None, heat: Heat::default() }
+        Self { kernel: None, heat: Heat::default(), swath: Swath::default() }
     }
 
     /// From now on everything is compared: a list that was taken and not used is lost.
@@ -62,6 +64,18 @@ impl Watch {
     /// Those of the pages last listed that were as before: what is hot only by name need not be looked at each time.
     pub(crate) fn cool(&mut self, equal: &[u64]) {
         self.heat.cool(equal);
+        self.swath.cool(equal.len());
+    }
+
+    /// What a message runs over that may write much, if the process did of late.
+    pub(crate) fn wires(&self) -> Option<Wires> {
+        let (wires, runs) = self.swath.wires()?;
+        self.kernel.as_ref()?.wires(wires, runs)
+    }
+
+    /// Whether a message that ran over them hit enough.
+    pub(crate) fn was_hit(&mut self, enough: bool) {
+        self.swath.was_hit(enough);
     }
 
     /// The pages of `memory` that may have been written since this was last called, or that are new; from
@@ -69,7 +83,7 @@ impl Watch {
     /// have moved while growing.
     pub(crate) fn written(&mut self, memory: &mut [u8]) -> DirtySet {
         let Some(kernel) = &mut self.kernel else { return DirtySet::unknown() };
-        let listed = list(kernel, &mut self.heat, memory);
+        let listed = list(kernel, (&mut self.heat, &mut self.swath), memory);
         if listed.is_none() {
             // The kernel had second thoughts: it is not asked again.
             self.kernel = None;
@@ -79,10 +93,14 @@ impl Watch {
 }
 
 /// The pages written; within, `None` if they may be any. Without, `None` if the kernel refuses.
-fn list(kernel: &mut Kernel, heat: &mut Heat, memory: &mut [u8]) -> Option<Option<Vec<u64>>> {
+fn list(
+    kernel: &mut Kernel,
+    (heat, swath): (&mut Heat, &mut Swath),
+    memory: &mut [u8],
+) -> Option<Option<Vec<u64>>> {
     let reach = kernel.reach(memory)?;
     if reach.moved {
-        *heat = Heat::default();
+        (*heat, *swath) = (Heat::default(), Swath::default());
     }
     // All are protected again by the listing itself, unless some are to stay as they are.
     let all = heat.protects_all();
@@ -98,6 +116,9 @@ fn list(kernel: &mut Kernel, heat: &mut Heat, memory: &mut [u8]) -> Option<Optio
     heat.note(&pages);
     // Pages that are new say nothing about heat.
     pages.extend(reach.new);
+    if !reach.moved {
+        swath.note(&pages, || heat.cold(&pages));
+    }
     Some((!reach.moved).then_some(pages))
 }
 
@@ -232,6 +253,13 @@ mod tests {
                 }
                 if next(&mut seed).is_multiple_of(5) {
                     arena.2 = (arena.2 + next(&mut seed) % 40).min(600);
+                }
+                if let Some(kernel) = watches[0].kernel.as_ref().filter(|_| round % 3 == 0) {
+                    let from = next(&mut seed) as u64 % 50;
+                    kernel
+                        .wires(&[], &[from..from + 9, 60..61])
+                        .into_iter()
+                        .for_each(|it| it.lift());
                 }
                 for (watch, tree) in watches.iter_mut().zip(&mut trees) {
                     let dirty = watch.written(arena.live());

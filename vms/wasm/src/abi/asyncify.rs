@@ -88,11 +88,11 @@ pub(super) fn settled(live: &Live) -> Result<(), Stop> {
 pub(super) fn call(live: &mut Live, handle: &str, args: &[Val]) -> wasmtime::Result<Option<Val>> {
     if live.store.data().direct_waits {
         live.store.data_mut().asyncify = Asyncify::Direct;
-        let result = live.call_export(handle, args);
+        let result = live.call_handle(handle, args);
         live.store.data_mut().asyncify = Asyncify::Normal;
         return result;
     }
-    let mut result = live.call_export(handle, args)?;
+    let mut result = live.call_handle(handle, args)?;
     loop {
         let Asyncify::Unwinding { data, action } =
             std::mem::take(&mut live.store.data_mut().asyncify)
@@ -111,7 +111,7 @@ pub(super) fn call(live: &mut Live, handle: &str, args: &[Val]) -> wasmtime::Res
         } else {
             args.iter().map(|_| Val::I32(0)).collect()
         };
-        result = live.call_export(handle, &again)?;
+        result = live.call_handle(handle, &again)?;
         if matches!(live.store.data().asyncify, Asyncify::Rewinding { .. }) {
             return Err(Stop::trapped("a rewound guest never reached its import").into());
         }

@@ -19,7 +19,7 @@ pub(super) fn boot(live: &mut Live) -> wasmtime::Result<()> {
 pub(super) fn evaluate(live: &mut Live, call: &Call) -> wasmtime::Result<Answer> {
     let (message, message_len) = place(live, call.json.message.as_bytes())?;
     let (env, env_len) = place(live, call.json.env.as_bytes())?;
-    let packed = pointer(live.call_export("handle", &[message, message_len, env, env_len])?);
+    let packed = pointer(live.call_handle("handle", &[message, message_len, env, env_len])?);
     let text = answer_text(live, packed >> 32, Some(packed & 0xffff_ffff))?;
     Ok(decode::clean(&text))
 }

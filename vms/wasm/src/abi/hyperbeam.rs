@@ -10,7 +10,7 @@ use wasmtime::Val;
 pub(super) fn evaluate(live: &mut Live, call: &Call) -> wasmtime::Result<Answer> {
     let message = place(live, &call.json.message)?;
     let env = place(live, &call.json.env)?;
-    let result = live.call_export("handle", &[message, env])?;
+    let result = live.call_handle("handle", &[message, env])?;
     let text = answer_text(live, pointer(result), None)?;
     Ok(decode::loader(&text))
 }

@@ -15,6 +15,7 @@ mod real;
 mod rewriting;
 mod roles;
 mod spare;
+mod swath;
 
 use drivebay_conformance::laws;
 use drivebay_disk::DiskReader;
@@ -60,5 +61,6 @@ fn main() {
     trials.extend(logs::trials());
     trials.extend(rewriting::trials());
     trials.extend(spare::trials());
+    trials.extend(swath::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
