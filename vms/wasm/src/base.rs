@@ -225,4 +225,19 @@ mod tests {
         assert!(bases.start(&mut memory(3)).is_some());
         assert!(bases.start(&mut memory(4)).is_none(), "a third base in a row that nobody shared");
     }
+
+    /// Runs of pages that are shorter and longer than what is written at once, with gaps.
+    #[test]
+    fn a_base_has_every_byte_in_its_place() {
+        const LEN: usize = 300;
+        let mut bytes = vec![0; LEN * PAGE];
+        for (page, bytes) in bytes.chunks_exact_mut(PAGE).enumerate() {
+            if ![0, 3, 4, 150, 299].contains(&page) {
+                bytes.fill(page as u8 | 1);
+            }
+        }
+        let Some(base) = Base::write(&Pages::from_bytes(&bytes)) else { return };
+        assert_eq!(base.kept(), LEN as u64 - 5);
+        assert!(base.pages().to_vec((LEN * PAGE) as u64).unwrap() == bytes);
+    }
 }
