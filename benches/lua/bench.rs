@@ -36,9 +36,9 @@ fn main() {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["workload", file, module, ..] => workload(file, module, options.get("limit").copied()),
         ["state", megabytes, ..] => {
-            let spare = options.get("spare").map(|megabytes| megabytes << 20);
-            spare.into_iter().for_each(drivebay_lua::spare_bytes);
-            state::run(megabytes.parse().unwrap());
+            let spare = options.get("spare").copied().unwrap_or(64);
+            drivebay_lua::spare_bytes(spare << 20);
+            state::run(megabytes.parse().unwrap(), spare);
         }
         ["once", program, ..] => once(program, options.get("times").copied().unwrap_or(1)),
         _ => println!(

@@ -31,7 +31,8 @@ const STEP: u64 = 20_000;
 /// Messages of one figure.
 const BATCH: u64 = 25;
 
-pub(crate) fn run(megabytes: u64) {
+/// A state of so many megabytes, and as many that stay at hand for mounts.
+pub(crate) fn run(megabytes: u64, spare: u64) {
     let disk = disk(MODULE.as_bytes());
     let mut player = Player::new(MODULE.as_bytes());
     let mut next = 0;
@@ -57,7 +58,7 @@ pub(crate) fn run(megabytes: u64) {
     let heap = player.resident_bytes() / 2;
     // The collector is in the middle of a round after growing: let it come to rest.
     say(&mut player, "move", 200);
-    let report = |what: &str, times: Vec<u64>| print(heap, what, times);
+    let report = |what: &str, times: Vec<u64>| print((heap, spare), what, times);
     report("message", (0..40).map(|_| say(&mut player, "move", BATCH)).collect());
     report("message that fails", (0..40).map(|_| say(&mut player, "fail", BATCH)).collect());
     let mut held: Option<Arc<dyn Frozen>> = None;
@@ -103,12 +104,12 @@ fn timed<T>(work: impl FnOnce() -> T) -> u64 {
     spent
 }
 
-fn print(heap: u64, what: &str, mut times: Vec<u64>) {
+fn print((heap, spare): (u64, u64), what: &str, mut times: Vec<u64>) {
     times.sort_unstable();
     let at = |n: usize| times.get(n).copied().unwrap_or(0) as f64 / 1e3;
     let megabytes = heap as f64 / (1 << 20) as f64;
     println!(
-        "{{\"heap_mb\":{megabytes:.1},\"what\":\"{what}\",\"n\":{},\"median_us\":{:.1},\"most_us\":{:.1},\"ms_per_mb\":{:.3}}}",
+        "{{\"heap_mb\":{megabytes:.1},\"spare_mb\":{spare},\"what\":\"{what}\",\"n\":{},\"median_us\":{:.1},\"most_us\":{:.1},\"ms_per_mb\":{:.3}}}",
         times.len(),
         at(times.len() / 2),
         at(times.len() - 1),
