@@ -319,6 +319,11 @@ static void copypages (dbay_arena *a, dbay_layer *l, size_t from, size_t len) {
   copybytes(a->copy + from, a->live + from, len);
 }
 
+static void distrust (dbay_arena *a) {
+  close(a->faults);
+  a->faults = -1;
+}
+
 #if defined(__linux__)
 struct api { uint64_t api, features, ioctls; };
 struct registration { uint64_t start, len, mode, ioctls; };
@@ -386,7 +391,8 @@ static size_t bring (dbay_arena *a, size_t from, size_t to) {
   int e = errno;
   if (ioctl(a->faults, _IOWR(0xAA, 0x00, struct registration), &g) == 0) {
     from += deliver(a->faults, a->copy + from, a->live + from, to - from);
-    ioctl(a->faults, _IOR(0xAA, 0x01, struct range), &r);
+    /* whoever read there would wait for somebody to bring a page */
+    if (ioctl(a->faults, _IOR(0xAA, 0x01, struct range), &r) != 0) distrust(a);
   }
   errno = e;
   return from;
@@ -518,11 +524,6 @@ void *dbay_arenaud (dbay_arena *a) { return a->live; }
 size_t dbay_arenabytes (const void *base) { return ((const Head *)base)->bump; }
 size_t dbay_arenaused (const dbay_arena *a) { return dbay_arenabytes(a->live); }
 int dbay_arenatracked (const dbay_arena *a) { return a->faults >= 0; }
-
-static void distrust (dbay_arena *a) {
-  close(a->faults);
-  a->faults = -1;
-}
 
 /* A world is about to be read, or (0) was. */
 void dbay_arenafill (dbay_arena *a, int begins) {
