@@ -22,6 +22,8 @@ const NOT_OURS: &[&str] = &[
     "modules/.tools",
     "modules/built",
     "conformance/suites/data",
+    "benches/.peers",
+    ".cache",
     ".drivebay",
 ];
 
