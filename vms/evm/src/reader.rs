@@ -46,6 +46,11 @@ fn refused(code: RefusalCode, note: impl Into<String>) -> Refusal {
     Refusal::new(code, note.into())
 }
 
+/// Whether it is a compiler's artifact, and not code that starts with the brace's instruction (PUSH28).
+fn is_json(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&b'{') && serde_json::from_slice::<serde_json::Value>(bytes).is_ok()
+}
+
 /// The code of a module.
 fn code_of(module: &Module, kind: Kind) -> Result<Vec<u8>, Refusal> {
     let is_hex = module.bytes.trim_ascii().starts_with(b"0x");
@@ -56,7 +61,7 @@ fn code_of(module: &Module, kind: Kind) -> Result<Vec<u8>, Refusal> {
                         if libraries are to be linked, link them first";
             return Err(refused(RefusalCode::Malformed, note));
         }
-        None if module.bytes.first() == Some(&b'{') => {
+        None if is_json(&module.bytes) => {
             let note = "the module is JSON, not bytecode; a compiler's artifact must be taken apart \
                         first, as `drivebay run` and `drivebay spawn` do";
             return Err(refused(RefusalCode::Malformed, note));
