@@ -366,10 +366,14 @@ impl Live {
         name: &str,
         args: &[Val],
     ) -> wasmtime::Result<Option<Val>> {
-        match self.guest.instance.get_func(&mut self.store, name) {
-            Some(func) => self.call(&func, args),
-            None => Err(no_export(name)),
-        }
+        let func = self.export(name)?;
+        self.call(&func, args)
+    }
+
+    /// A function that the module exports.
+    fn export(&mut self, name: &str) -> wasmtime::Result<Func> {
+        let func = self.guest.instance.get_func(&mut self.store, name);
+        func.ok_or_else(|| no_export(name))
     }
 
     /// Calls the export that handles a message.
@@ -379,8 +383,7 @@ impl Live {
         args: &[Val],
     ) -> wasmtime::Result<Option<Val>> {
         let Some(wires) = self.watch.wires() else { return self.call_export(name, args) };
-        let func = self.guest.instance.get_func(&mut self.store, name);
-        let func = func.ok_or_else(|| no_export(name))?;
+        let func = self.export(name)?;
         let call = |store: StoreContextMut<'_, World>| crate::host::call(store, &func, args);
         let (result, wired) = wires.around(&mut self.store, self.guest.memory, call);
         self.watch.was_hit(wired == Wired::Lifted);
