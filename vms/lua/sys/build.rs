@@ -38,12 +38,27 @@ fn main() {
 }
 
 /// The folder of Lua 5.3.6 in the sources of `lua-src`, as cargo knows them.
+///
+/// Cargo tells of packages only once it has all that the lockfile names, those of other systems too; to build, it has
+/// fetched fewer. So it may have to fetch the rest, which is asked for only if it does not know without.
 fn upstream() -> PathBuf {
+    let found = sources_by_cargo(&["--offline"]).or_else(|_| sources_by_cargo(&[]));
+    found.unwrap_or_else(|error| {
+        panic!(
+            "the sources of Lua 5.3.6 were not found with the crate lua-src; \
+             `cargo fetch` brings them ({error})"
+        )
+    })
+}
+
+/// The same, or what cargo says instead.
+fn sources_by_cargo(how: &[&str]) -> Result<PathBuf, String> {
     let manifest =
         Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("Cargo.toml");
     let output = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"))
-        .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
+        .args(["metadata", "--format-version=1", "--manifest-path"])
         .arg(manifest)
+        .args(how)
         .output()
         .expect("cargo runs");
     let text = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
@@ -56,13 +71,8 @@ fn upstream() -> PathBuf {
     let mut found = folders
         .filter(|path| path.contains("/lua-src-"))
         .filter_map(|path| Some(Path::new(&path).parent()?.join("lua-5.3.6")));
-    found.find(|folder| folder.join("lvm.c").is_file()).unwrap_or_else(|| {
-        panic!(
-            "the sources of Lua 5.3.6 were not found with the crate lua-src; \
-             `cargo fetch` brings them ({})",
-            String::from_utf8_lossy(&output.stderr)
-        )
-    })
+    let found = found.find(|folder| folder.join("lvm.c").is_file());
+    found.ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 fn copy(from: &Path, to: &Path) {
