@@ -2,6 +2,7 @@
 //! stands for.
 
 use super::{
+    make::Maker,
     rlp::{self, NIBBLES, Ref, common, nibble},
     trie::{Branch, Entry, Kid, Node, Seen, Value, by_nibble, shared},
 };
@@ -15,6 +16,7 @@ const EMPTY: Digest = Digest([
 ]);
 
 /// Makes the nodes of one table.
+#[derive(Clone, Copy)]
 pub(super) struct Merkle {
     /// Where a nested table's digest stands in a row's value; see [`Table::nesting`](super::Table::nesting).
     after: Option<u16>,
@@ -26,10 +28,9 @@ impl Merkle {
     }
 
     pub(super) fn root(&self, top: Option<&Kid>) -> Digest {
-        match top {
-            Some(top) => self.reference(top, 0).root(),
-            None => EMPTY,
-        }
+        let Some(top) = top else { return EMPTY };
+        Maker::make(*self, top);
+        self.reference(top, 0).root()
     }
 
     /// A row's value as it is hashed.
@@ -49,18 +50,23 @@ impl Merkle {
     /// The RLP of the node that stands for `kid`, whose rows share their first `depth` nibbles.
     fn node(&self, kid: &Kid, depth: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(544);
+        self.write(kid, depth, &mut out);
+        out
+    }
+
+    /// Writes it.
+    pub(super) fn write(&self, kid: &Kid, depth: usize, out: &mut Vec<u8>) {
         match kid.node.seen() {
-            Seen::Rows(rows) => self.rows(rows, depth, &mut out),
+            Seen::Rows(rows) => self.rows(rows, depth, out),
             Seen::Branch(branch) => match branch.kids() {
                 [only] => {
                     let (end, to) = descend(only, depth + 1);
                     let below = self.reference(end, to);
-                    extension(&end.node.some_key(), depth..to, below, &mut out);
+                    extension(&end.node.some_key(), depth..to, below, out);
                 }
-                _ => self.branch(branch, depth, &mut out),
+                _ => self.branch(branch, depth, out),
             },
         }
-        out
     }
 
     fn branch(&self, branch: &Branch, depth: usize, out: &mut Vec<u8>) {
@@ -70,11 +76,7 @@ impl Merkle {
     /// The node of a bucket, or of a part of it.
     fn rows(&self, rows: &[Entry], depth: usize, out: &mut Vec<u8>) {
         if let [row] = rows {
-            rlp::list(out, |out| {
-                rlp::path(&row.key, depth, NIBBLES, true, out);
-                rlp::string(&self.value(&row.value), out);
-            });
-            return;
+            return self.leaf(row, depth, out);
         }
         let to = shared(rows, depth);
         if to > depth {
@@ -88,6 +90,14 @@ impl Merkle {
         });
     }
 
+    /// The node of a row alone.
+    pub(super) fn leaf(&self, row: &Entry, depth: usize, out: &mut Vec<u8>) {
+        rlp::list(out, |out| {
+            rlp::path(&row.key, depth, NIBBLES, true, out);
+            rlp::string(&self.value(&row.value), out);
+        });
+    }
+
     fn rows_ref(&self, rows: &[Entry], depth: usize) -> Ref {
         let mut out = Vec::with_capacity(128);
         self.rows(rows, depth, &mut out);
@@ -97,6 +107,7 @@ impl Merkle {
     pub(super) fn proof(&self, top: Option<&Kid>, key: &Digest) -> Vec<Vec<u8>> {
         let mut nodes = Vec::new();
         let Some(mut kid) = top else { return nodes };
+        Maker::make(*self, kid);
         let mut depth = 0;
         loop {
             let branch = match kid.node.seen() {
@@ -149,7 +160,7 @@ fn add(nodes: &mut Vec<Vec<u8>>, node: Vec<u8>) {
 }
 
 /// Down a chain of only children, to the first with more.
-fn descend(kid: &Kid, depth: usize) -> (&Kid, usize) {
+pub(super) fn descend(kid: &Kid, depth: usize) -> (&Kid, usize) {
     let (mut kid, mut depth) = (kid, depth);
     while let Node::Branch(branch) = &kid.node
         && let [only] = branch.kids()
@@ -159,14 +170,14 @@ fn descend(kid: &Kid, depth: usize) -> (&Kid, usize) {
     (kid, depth)
 }
 
-fn extension(key: &Digest, path: std::ops::Range<usize>, below: Ref, out: &mut Vec<u8>) {
+pub(super) fn extension(key: &Digest, path: std::ops::Range<usize>, below: Ref, out: &mut Vec<u8>) {
     rlp::list(out, |out| {
         rlp::path(key, path.start, path.end, false, out);
         below.write(out);
     });
 }
 
-fn write_branch(out: &mut Vec<u8>, mut kid: impl FnMut(u8) -> Option<Ref>) {
+pub(super) fn write_branch(out: &mut Vec<u8>, mut kid: impl FnMut(u8) -> Option<Ref>) {
     rlp::list(out, |out| {
         for nibble in 0..16 {
             match kid(nibble) {

@@ -30,6 +30,8 @@
 
 mod changes;
 mod limits;
+mod make;
+mod many;
 mod merkle;
 mod name;
 mod node;

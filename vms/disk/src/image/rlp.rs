@@ -2,20 +2,10 @@
 //!
 //! Yellow Paper, appendices B (RLP), C (hex-prefix) and D (trie).
 
-use crate::Digest;
-use tiny_keccak::{Hasher, Keccak};
+use crate::{Digest, keccak, keccak_all};
 
 /// Nibbles in a key.
 pub(super) const NIBBLES: usize = 64;
-
-/// Keccak-256 of `bytes`.
-pub(super) fn keccak(bytes: &[u8]) -> Digest {
-    let mut hash = [0; 32];
-    let mut hasher = Keccak::v256();
-    hasher.update(bytes);
-    hasher.finalize(&mut hash);
-    Digest(hash)
-}
 
 /// Nibble `depth` of a key.
 pub(super) fn nibble(key: &Digest, depth: usize) -> u8 {
@@ -25,11 +15,15 @@ pub(super) fn nibble(key: &Digest, depth: usize) -> u8 {
 
 /// How many leading nibbles two keys share.
 pub(super) fn common(a: &Digest, b: &Digest) -> usize {
-    (0..NIBBLES).take_while(|depth| nibble(a, *depth) == nibble(b, *depth)).count()
+    let word = |key: &Digest| key.0.first_chunk().copied().map_or(0, u64::from_be_bytes);
+    match word(a) ^ word(b) {
+        0 => (0..NIBBLES).take_while(|depth| nibble(a, *depth) == nibble(b, *depth)).count(),
+        differ => differ.leading_zeros() as usize / 4,
+    }
 }
 
 /// What a node's parent holds of it: its RLP if that is shorter than 32 bytes, else the RLP's hash.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Ref {
     len: u8,
     bytes: [u8; 32],
@@ -37,9 +31,25 @@ pub(super) struct Ref {
 
 impl Ref {
     pub(super) fn of(node: &[u8]) -> Self {
-        if node.len() >= 32 {
-            return Self { len: 32, bytes: keccak(node).0 };
-        }
+        if node.len() >= 32 { Self::hashed(keccak(node)) } else { Self::whole(node) }
+    }
+
+    /// The same of many.
+    pub(super) fn all(nodes: &[&[u8]]) -> Vec<Self> {
+        let long: Vec<&[u8]> = nodes.iter().copied().filter(|node| node.len() >= 32).collect();
+        let mut hashes = keccak_all(&long).into_iter();
+        let mut hash = |node: &[u8]| if node.len() >= 32 { hashes.next() } else { None };
+        nodes
+            .iter()
+            .map(|node| hash(node).map_or_else(|| Self::whole(node), Self::hashed))
+            .collect()
+    }
+
+    fn hashed(hash: Digest) -> Self {
+        Self { len: 32, bytes: hash.0 }
+    }
+
+    fn whole(node: &[u8]) -> Self {
         let mut bytes = [0; 32];
         bytes.iter_mut().zip(node).for_each(|(to, from)| *to = *from);
         Self { len: node.len() as u8, bytes }
@@ -67,7 +77,8 @@ pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
     match bytes {
         [byte @ 0..0x80] => out.push(*byte),
         _ => {
-            head(0x80, bytes.len(), out);
+            let (head, len) = head(0x80, bytes.len());
+            out.extend_from_slice(head.get(..len).unwrap_or_default());
             out.extend_from_slice(bytes);
         }
     }
@@ -75,22 +86,36 @@ pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Writes a list of what `body` writes.
 pub(super) fn list(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+    // Most nodes are so long that this is their head; what is too much is taken out again.
+    const ROOM: usize = 3;
     let at = out.len();
+    out.extend([0; ROOM]);
     body(out);
-    let mut start = Vec::with_capacity(9);
-    head(0xc0, out.len() - at, &mut start);
-    out.splice(at..at, start);
+    let len = out.len() - at - ROOM;
+    let (head, head_len) = head(0xc0, len);
+    let head = head.get(..head_len).unwrap_or_default();
+    let room = head.len().min(ROOM);
+    if let (Some(to), Some(from)) = (out.get_mut(at..at + room), head.get(..room)) {
+        to.copy_from_slice(from);
+    }
+    match head.get(ROOM..) {
+        Some(more) => drop(out.splice(at + ROOM..at + ROOM, more.iter().copied())),
+        None => drop(out.drain(at + room..at + ROOM)),
+    }
 }
 
-fn head(kind: u8, len: usize, out: &mut Vec<u8>) {
+/// What stands before so many bytes, and how long that is.
+fn head(kind: u8, len: usize) -> ([u8; 9], usize) {
+    let mut head = [0; 9];
     if len < 56 {
-        out.push(kind + len as u8);
-        return;
+        head[0] = kind + len as u8;
+        return (head, 1);
     }
-    let len = (len as u64).to_be_bytes();
-    let digits = len.iter().skip_while(|byte| **byte == 0);
-    out.push(kind + 55 + digits.clone().count() as u8);
-    out.extend(digits);
+    let digits = (len as u64).to_be_bytes();
+    let zeros = (len as u64).leading_zeros() as usize / 8;
+    head[0] = kind + 55 + (8 - zeros) as u8;
+    head.iter_mut().skip(1).zip(digits.iter().skip(zeros)).for_each(|(to, from)| *to = *from);
+    (head, 9 - zeros)
 }
 
 /// Writes nibbles `from..to` of a key, hex-prefixed, as a string.

@@ -108,6 +108,18 @@ impl Table {
         }
     }
 
+    /// The same for many rows, of which a later one goes over an earlier one with its key. Where they come in the order
+    /// of their keys, what their paths have in common is gone once.
+    pub fn set_all<B: AsRef<[u8]>>(&mut self, mut rows: &[(Digest, B)]) {
+        if let (None, Some(((key, bytes), rest))) = (&self.top, rows.split_first()) {
+            self.set(*key, bytes.as_ref());
+            rows = rest;
+        }
+        if let Some(top) = self.top.as_mut().filter(|_| !rows.is_empty()) {
+            Arc::make_mut(top).set_all(0, rows, self.after.is_some());
+        }
+    }
+
     /// Sets the table of a row. False, and nothing changes, if the row is not there or this table does
     /// not nest.
     pub fn set_table(&mut self, key: &Digest, table: Table) -> bool {
@@ -188,6 +200,10 @@ impl Table {
             _ => return false,
         };
         self.after == other.after && (shared || self.root() == other.root())
+    }
+
+    pub(super) fn top(&self) -> Option<&Kid> {
+        self.top.as_deref()
     }
 
     fn node(&self) -> Option<&Node> {

@@ -54,6 +54,49 @@ fn check(table: &Table, model: &Model) {
     assert!(found.into_iter().eq(one_by_one.enumerate()));
 }
 
+proptest! {
+    #[test]
+    fn many_rows_are_set_as_one_by_one(
+        batches in prop::collection::vec(prop::collection::vec((keys(), values()), 0..60), 0..6),
+        nested in prop::collection::vec(keys(), 0..20),
+        is_sorted: bool,
+        nests: bool,
+        is_kept: bool,
+    ) {
+        let new = || if nests { Table::nesting(33) } else { Table::new() };
+        let (mut one_by_one, mut together) = (new(), new());
+        let mut kept = Vec::new();
+        for mut rows in batches {
+            if is_sorted {
+                rows.sort_by_key(|(key, _)| *key);
+            }
+            rows.iter().for_each(|(key, bytes)| one_by_one.set(*key, bytes));
+            together.set_all(&rows);
+            prop_assert_eq!(together.len(), one_by_one.len());
+            prop_assert_eq!(together.digest(), one_by_one.digest());
+            for key in &nested {
+                for table in [&mut one_by_one, &mut together] {
+                    if let Some(table) = table.table_mut(key) {
+                        table.set(*key, b"nested");
+                    }
+                }
+            }
+            if is_kept {
+                kept.push((together.clone(), together.digest()));
+            }
+        }
+        prop_assert_eq!(together.digest(), one_by_one.digest());
+        for (kept, digest) in kept {
+            let again = kept.iter().fold(new(), |mut table, row| {
+                table.set(row.key, row.bytes);
+                row.table.map(|rows| table.set_table(&row.key, rows.clone()));
+                table
+            });
+            prop_assert_eq!(again.digest(), digest);
+        }
+    }
+}
+
 fn check_proof(table: &Table, model: &Model, key: &Digest) {
     let nodes: Vec<_> = table.proof(key).into_iter().map(Into::into).collect();
     let value = model.get(key).cloned();

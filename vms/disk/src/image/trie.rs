@@ -18,9 +18,6 @@ use std::{
 /// Measured: more rows a bucket save memory, but each change hashes all rows of its bucket again.
 const BUCKET: usize = 8;
 
-/// Keys that are looked for together: some more than places that a processor waits for at a time.
-const TOGETHER: usize = 16;
-
 static NO_TABLE: LazyLock<Table> = LazyLock::new(Table::new);
 
 #[derive(Clone, Default)]
@@ -70,6 +67,11 @@ impl Value {
         Self::Nested(Arc::new(Nested { bytes: bytes.into(), table }))
     }
 
+    /// A row that had no table yet.
+    pub(super) fn fresh(bytes: &[u8], nests: bool) -> Self {
+        if nests { Self::nested(bytes, Table::new()) } else { Self::new(bytes) }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
@@ -115,7 +117,7 @@ impl Value {
     }
 
     /// A byte of what it has elsewhere in memory.
-    fn touch(&self) -> u8 {
+    pub(super) fn touch(&self) -> u8 {
         self.bytes().first().copied().unwrap_or_default()
     }
 
@@ -163,7 +165,7 @@ pub(super) enum Seen<'a> {
 #[derive(Clone)]
 pub(super) struct Branch {
     /// Rows below.
-    count: u64,
+    pub(super) count: u64,
     /// Bit n is set if there is a child for nibble n; `kids` has them in order.
     there: u16,
     kids: Arc<[Kid]>,
@@ -184,14 +186,19 @@ impl Branch {
         self.kids.get(self.slot(nibble).ok()?)
     }
 
-    fn kid_mut(&mut self, nibble: u8) -> Option<&mut Kid> {
+    pub(super) fn kid_mut(&mut self, nibble: u8) -> Option<&mut Kid> {
         let slot = self.slot(nibble).ok()?;
         self.own().get_mut(slot)
     }
 
+    /// How many trees have its children.
+    pub(super) fn shares(&self) -> usize {
+        Arc::strong_count(&self.kids)
+    }
+
     /// The children, to be changed: copied, if others share them.
     fn own(&mut self) -> &mut [Kid] {
-        if Arc::strong_count(&self.kids) > 1 {
+        if self.shares() > 1 {
             self.fetch();
         }
         Arc::make_mut(&mut self.kids)
@@ -206,7 +213,7 @@ impl Branch {
 
 impl Drop for Branch {
     fn drop(&mut self) {
-        if Arc::strong_count(&self.kids) == 1 {
+        if self.shares() == 1 {
             self.fetch();
         }
     }
@@ -219,11 +226,11 @@ impl From<Node> for Kid {
 }
 
 /// The first bytes of a key, which nearly always tell two apart; they have the order of the keys.
-fn head(key: &Digest) -> u64 {
+pub(super) fn head(key: &Digest) -> u64 {
     key.0.first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 
-fn find(bucket: &[Entry], key: &Digest) -> Result<usize, usize> {
+pub(super) fn find(bucket: &[Entry], key: &Digest) -> Result<usize, usize> {
     let wanted = head(key);
     for (at, entry) in bucket.iter().enumerate() {
         let order = head(&entry.key).cmp(&wanted).then_with(|| entry.key.cmp(key));
@@ -307,42 +314,8 @@ impl Node {
         None
     }
 
-    /// The values of many keys. All are looked for level by level, and of each level memory is asked for all of them
-    /// before any is looked at: so it is waited for once a level, and not once for every key.
-    pub(super) fn get_all<'a>(
-        &'a self,
-        keys: &[Digest],
-        mut seen: impl FnMut(usize, Option<&'a Value>),
-    ) {
-        for (at, keys) in keys.chunks(TOGETHER).enumerate() {
-            let mut nodes = [None; TOGETHER];
-            nodes.iter_mut().zip(keys).for_each(|(node, _)| *node = Some(self));
-            for depth in 0.. {
-                let ask = |node: &Node| usize::from(matches!(node, Self::Branch(_)));
-                if black_box(nodes.iter().flatten().map(|node| ask(node)).sum::<usize>()) == 0 {
-                    break;
-                }
-                for (node, key) in nodes.iter_mut().zip(keys) {
-                    if let Some(Self::Branch(branch)) = node {
-                        *node = branch.kid(nibble(key, depth)).map(|kid| &kid.node);
-                    }
-                }
-            }
-            let ask = |node: &Node| node.rows().first().map_or(0, |row| head(&row.key));
-            black_box(nodes.iter().flatten().map(|node| ask(node)).fold(0, u64::wrapping_add));
-            let mut values = [None; TOGETHER];
-            for ((value, node), key) in values.iter_mut().zip(nodes).zip(keys) {
-                let rows = node.map_or(&[][..], Self::rows);
-                *value = find(rows, key).ok().and_then(|at| rows.get(at)).map(|row| &row.value);
-            }
-            black_box(values.iter().flatten().map(|value| value.touch()).fold(0, u8::wrapping_add));
-            let first = at * TOGETHER;
-            (first..).zip(values).take(keys.len()).for_each(|(at, value)| seen(at, value));
-        }
-    }
-
     /// The rows that are here and not in a branch below.
-    fn rows(&self) -> &[Entry] {
+    pub(super) fn rows(&self) -> &[Entry] {
         match self.seen() {
             Seen::Rows(rows) => rows,
             Seen::Branch(_) => &[],
@@ -416,7 +389,7 @@ impl Kid {
             Node::One(Entry { value: Value::Nested(nested), .. }) => Arc::strong_count(nested),
             Node::One(_) => 0,
             Node::Bucket(bucket) => Arc::strong_count(bucket),
-            Node::Branch(branch) => Arc::strong_count(&branch.kids),
+            Node::Branch(branch) => branch.shares(),
         }
     }
 
@@ -460,7 +433,7 @@ impl Kid {
 }
 
 impl Branch {
-    fn set(&mut self, depth: usize, entry: Entry) -> bool {
+    pub(super) fn set(&mut self, depth: usize, entry: Entry) -> bool {
         let nibble = nibble(&entry.key, depth);
         let new = match self.slot(nibble) {
             Ok(slot) => {
