@@ -66,10 +66,12 @@ const UNWRITABLE: &str = "0x:bigint ";
 pub fn run_file(json: &str) -> Result<Vec<CaseReport>, String> {
     if json.contains(UNWRITABLE) {
         let why = "it has a number over 2^256, so there is no transaction to be refused";
-        let verdict = Verdict::Skipped(why);
-        return Ok(vec![CaseReport { name: "the whole file".into(), verdict }]);
+        return Ok(skipped_whole(why));
     }
-    let suite: TestSuite = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    let suite: TestSuite = match serde_json::from_str(json) {
+        Ok(suite) => suite,
+        Err(error) => return other_tests(json).ok_or(error.to_string()),
+    };
     let mut reports = Vec::new();
     for (name, unit) in &suite.0 {
         for (fork, tests) in &unit.post {
@@ -82,6 +84,23 @@ pub fn run_file(json: &str) -> Result<Vec<CaseReport>, String> {
         }
     }
     Ok(reports)
+}
+
+fn skipped_whole(why: &'static str) -> Vec<CaseReport> {
+    vec![CaseReport { name: "the whole file".into(), verdict: Verdict::Skipped(why) }]
+}
+
+/// What is said of tests of another kind, which Ethereum keeps beside these.
+fn other_tests(json: &str) -> Option<Vec<CaseReport>> {
+    let json: serde_json::Value = serde_json::from_str(json).ok()?;
+    let tests = json.as_object().filter(|tests| !tests.is_empty())?;
+    let all_have = |key: &str| tests.values().all(|test| test.get(key).is_some());
+    if all_have("blocks") {
+        return Some(skipped_whole("it is of chains of blocks, and not of states"));
+    }
+    let is_code = all_have("exec");
+    is_code
+        .then(|| skipped_whole("it is of code without a transaction, from before there were forks"))
 }
 
 fn verdict(name: &str, unit: &TestUnit, fork: &SpecName, test: &Test) -> Verdict {

@@ -40,6 +40,15 @@ fn wrong() {
         let failed = reports.iter().filter(|report| matches!(report.verdict, Verdict::Failed(_)));
         assert!(failed.count() > 0, "{field} was bent, and nobody saw it");
     }
+    for (kind, said) in [("blocks", "chains of blocks"), ("exec", "code without a transaction")] {
+        let other = format!(r#"{{"one": {{"{kind}": []}}, "two": {{"{kind}": {{}}}}}}"#);
+        let reports = run_file(&other).unwrap();
+        assert!(matches!(reports[0].verdict, Verdict::Skipped(why) if why.contains(said)));
+        assert!(
+            run_file(&other.replacen(kind, "else", 1)).is_err(),
+            "not all of it is of that kind"
+        );
+    }
     assert!(run_file("{}").unwrap().is_empty());
     assert!(run_file("[").is_err());
 }
