@@ -116,6 +116,12 @@ impl Account {
     }
 }
 
+impl AsRef<[u8]> for Row {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]

@@ -15,8 +15,8 @@ use revm::{
 };
 use std::convert::Infallible;
 
-/// Places for hashes that are kept, of addresses, of slots and of mappings' entries each: a power of two.
-const PLACES: usize = 2048;
+/// Places for hashes that are kept, of addresses and of mappings' entries each: a power of two.
+const PLACES: usize = 1024;
 /// Most bytes of analysed code kept; then all is forgotten.
 const CODE_BYTES_MAX: usize = 32 << 20;
 
@@ -36,59 +36,73 @@ pub(crate) struct Db {
 /// one place only has them hashed again.
 struct KeyCache {
     addresses: Places<Address, Digest>,
-    slots: Places<U256, Digest>,
     entries: Places<Entry, B256>,
 }
-
-/// Keys and their hashes, two at a place: first one that was asked for again, then the newest.
-type Places<K, V> = Box<[[(K, V); 2]]>;
 
 /// What a contract hashes to find an entry of a mapping.
 type Entry = [u8; 64];
 
-impl Default for KeyCache {
-    fn default() -> Self {
-        let (address, slot, entry) = (Address::ZERO, U256::ZERO, [0; 64]);
-        Self {
-            addresses: vec![[(address, Hashed.address(address)); 2]; PLACES].into(),
-            slots: vec![[(slot, Hashed.slot(slot)); 2]; PLACES].into(),
-            entries: vec![[(entry, keccak256(entry)); 2]; PLACES].into(),
+/// Keys and their hashes, two at a place: first one that was asked for again, then the newest.
+struct Places<K, V> {
+    /// Bits of the keys: where these differ, nothing else is looked at.
+    bits: Box<[[u64; 2]]>,
+    rows: Box<[[(K, V); 2]]>,
+}
+
+impl<K: Copy + PartialEq, V: Copy> Places<K, V> {
+    /// Filled with a key and its hash.
+    fn new(key: K, hash: V) -> Self {
+        Self { bits: vec![[0; 2]; PLACES].into(), rows: vec![[(key, hash); 2]; PLACES].into() }
+    }
+
+    /// The hash of a key, of which these are bits that look like chance.
+    #[inline]
+    fn hash(&mut self, (bits, key): (u64, &K), hash: impl Fn(&K) -> V) -> V {
+        let place = (bits >> (64 - PLACES.trailing_zeros())) as usize;
+        let (Some(seen), Some(rows)) = (self.bits.get_mut(place), self.rows.get_mut(place)) else {
+            return hash(key);
+        };
+        let [first, second] = rows;
+        if seen[0] == bits && first.0 == *key {
+            return first.1;
         }
+        if seen[1] == bits && second.0 == *key {
+            seen.swap(0, 1);
+            std::mem::swap(first, second);
+            return first.1;
+        }
+        let hash = hash(key);
+        // What is asked for once only takes no place, and does not drive out what is asked for again and again.
+        if seen[1] == bits {
+            *second = (*key, hash);
+        }
+        seen[1] = bits;
+        hash
     }
 }
 
-/// The hash of a key of which these are some of the bits.
-#[inline]
-fn hash_of<K: Copy + PartialEq, V: Copy>(
-    places: &mut Places<K, V>,
-    (bits, key): (u64, &K),
-    hash: impl Fn(&K) -> V,
-) -> V {
-    let place = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACES.trailing_zeros());
-    let Some([first, second]) = places.get_mut(place as usize) else { return hash(key) };
-    if first.0 == *key {
-        return first.1;
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Default for KeyCache {
+    fn default() -> Self {
+        let (address, entry) = (Address::ZERO, [0; 64]);
+        Self {
+            addresses: Places::new(address, Hashed.address(address)),
+            entries: Places::new(entry, keccak256(entry)),
+        }
     }
-    if second.0 == *key {
-        std::mem::swap(first, second);
-        return first.1;
-    }
-    // What is asked for once only does not drive out what is asked for again and again.
-    *second = (*key, hash(key));
-    second.1
 }
 
 impl Keys for KeyCache {
     #[inline]
     fn address(&mut self, address: Address) -> Digest {
-        let bits = address.0.last_chunk().copied().map_or(0, u64::from_be_bytes);
-        hash_of(&mut self.addresses, (bits, &address), |address| Hashed.address(*address))
+        let bits = address.0.last_chunk().copied().map_or(0, u64::from_be_bytes).wrapping_mul(MIX);
+        self.addresses.hash((bits, &address), |address| Hashed.address(*address))
     }
 
-    #[inline]
+    /// A slot whose key is asked for is mostly one that is not known yet.
     fn slot(&mut self, slot: U256) -> Digest {
-        let [low, _, _, high] = slot.into_limbs();
-        hash_of(&mut self.slots, (low ^ high, &slot), |slot| Hashed.slot(*slot))
+        Hashed.slot(slot)
     }
 }
 
@@ -98,9 +112,9 @@ impl KeyCache {
         let (words, _) = entry.as_chunks::<8>();
         // Words are not to cancel each other out: a mapping of mappings hashes a hash.
         let bits = words.iter().fold(0u64, |bits, word| {
-            (bits.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            (bits.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(MIX)
         });
-        hash_of(&mut self.entries, (bits, entry), |entry| keccak256(entry))
+        self.entries.hash((bits, entry), |entry| keccak256(entry))
     }
 }
 
@@ -117,7 +131,7 @@ impl Db {
     pub(crate) fn load(&mut self, state: &mut State) {
         self.exchange(state);
         if let Some(recent) = &mut self.recent {
-            recent.settle_in_time(&mut self.world, &mut self.keys);
+            recent.settle_in_time(&mut self.world);
         }
     }
 
@@ -136,10 +150,24 @@ impl Db {
     }
 
     pub(crate) fn commit(&mut self, changes: &EvmState, empty: Empty) {
-        let is_taken = |recent: &mut Recent| empty == Empty::Gone && recent.take(changes);
-        if !self.recent.as_deref_mut().is_some_and(is_taken) {
+        let recent = self.recent.as_deref_mut().filter(|_| empty == Empty::Gone);
+        let Some(recent) = recent else {
             self.settle();
-            self.world.commit(changes, empty, &mut self.keys);
+            return self.world.commit(changes, empty, &mut self.keys);
+        };
+        if !recent.take(changes) {
+            recent.commit(&mut self.world, changes, &mut self.keys);
+        }
+    }
+
+    /// Sets an account; one that is empty goes.
+    pub(crate) fn set_account(&mut self, address: Address, account: Account) {
+        let (world, keys) = (&mut self.world, &mut self.keys);
+        match (self.recent.as_deref_mut(), account.is_empty()) {
+            (Some(recent), false) => recent.set_account(address, account),
+            (Some(recent), true) => recent.remove_account(world, address, keys),
+            (None, false) => world.accounts.set(keys.address(address), account.row().bytes()),
+            (None, true) => drop(world.accounts.remove(&keys.address(address))),
         }
     }
 
@@ -151,22 +179,24 @@ impl Db {
 
     fn settle(&mut self) {
         if let Some(recent) = &mut self.recent {
-            recent.settle(&mut self.world, &mut self.keys);
+            recent.settle(&mut self.world);
             recent.forget();
         }
     }
 
     /// An account as it is now.
-    fn account(&mut self, address: Address) -> Option<Account> {
+    pub(crate) fn account(&mut self, address: Address) -> Option<Account> {
         let recent = self.recent.as_deref_mut();
-        if let Some(account) = recent.as_ref().and_then(|recent| recent.account(address)) {
-            return Some(account);
+        let Some(recent) = recent else { return self.world.account(&self.keys.address(address)) };
+        if let Some(account) = recent.account(address) {
+            return Some(account).filter(|account| !account.is_empty());
         }
-        let account = self.world.account(&self.keys.address(address))?;
-        if let Some(recent) = recent.filter(|_| account.code_hash != KECCAK_EMPTY) {
-            recent.know(address, account);
+        let account = self.world.account(&self.keys.address(address));
+        // An empty one that is there is not the same as none.
+        if !account.is_some_and(|account| account.is_empty()) {
+            recent.know_account(address, account.unwrap_or_default());
         }
-        Some(account)
+        account
     }
 }
 
@@ -207,11 +237,16 @@ impl Database for Db {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        if let Some(value) = self.recent.as_ref().and_then(|recent| recent.slot(address, slot)) {
+        let known = self.recent.as_mut().and_then(|recent| recent.slot(address, slot));
+        if let Some(value) = known {
             return Ok(value);
         }
-        let (account, slot) = (self.keys.address(address), self.keys.slot(slot));
-        Ok(self.world.slot(&account, &slot))
+        let keys = (self.keys.address(address), self.keys.slot(slot));
+        let value = self.world.slot(&keys.0, &keys.1);
+        if let Some(recent) = &mut self.recent {
+            recent.know_slot(address, slot, value);
+        }
+        Ok(value)
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, Infallible> {

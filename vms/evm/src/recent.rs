@@ -1,160 +1,120 @@
-//! What the last messages changed, before it is in the tables.
+//! What messages changed and looked at lately: rows that are found in one look, and go into the tables together.
 //!
-//! A table that somebody keeps is changed by copying a path of it, and every change looks for its row on a path. So
-//! what messages change is gathered, and goes into the tables for [`MESSAGES`] messages together, each row once; a
-//! state that is kept of each costs a link. Only the plain is gathered: accounts that are set and slots that are set.
-//! All else is done in the tables at once, by [`World::commit`], after what was gathered.
+//! To bring tables up to date is to hash the key of each row and to write on a path of it; a table that somebody keeps
+//! is changed by copying that path. All of it is for roots, images and proofs, which are not asked for with every
+//! message. So what messages change is gathered, and goes into the tables when one of these is asked for, or when
+//! there is much of it: each row once, in the order of the tables. A state that is kept costs no more than a place in a
+//! log. Only the plain is gathered: accounts that are set and slots that are set. All else is done in the tables at
+//! once, by [`World::commit`], after what was gathered.
 
 use crate::{
     account::Account,
+    known::{Known, LOG_MAX},
+    log::Log,
     rows::{Change, apply},
     version::Version,
-    world::{Hashed, Keys, World},
+    world::{Empty, Keys, World},
 };
-use drivebay_disk::HostError;
-use foldhash::fast::RandomState;
-use indexmap::IndexMap;
 use revm::{
     primitives::{Address, U256},
-    state::{AccountInfo, EvmState},
+    state::{Account as Touched, AccountInfo, EvmState},
 };
-use std::{
-    hash::Hash,
-    sync::{Arc, OnceLock},
-};
+use std::sync::Arc;
 
-/// Messages that are gathered; few in tests, whose steps are few.
-const MESSAGES: usize = if cfg!(test) { 8 } else { 256 };
-/// Rows that are gathered.
-const CHANGES: usize = 512;
-/// Rows that are remembered when they are in the tables.
-const ROWS: usize = 1024;
-/// Bytes that a row takes, about: as a change and as what is remembered.
-const ROW_BYTES: u64 = 300;
+/// Rows that are gathered, about as many as a read should wait for; few in tests, whose steps are few.
+const DUE: usize = if cfg!(test) { 12 } else { 16_384 };
+/// Rows of one message that are gathered.
+const DUE_OF_ONE: usize = if cfg!(test) { 5 } else { 1024 };
+const _: () = assert!(DUE + DUE_OF_ONE < LOG_MAX, "a log has room for them");
+/// Places for accounts and for slots that are remembered: all of a process of a million slots.
+const PLACES: (usize, usize) = if cfg!(test) { (4, 24) } else { (3 << 17, 3 << 19) };
 
-/// The changes of a message, or of some, that a kept state has beside its tables; and those before.
-pub(crate) struct Since {
-    changes: Vec<Change>,
-    before: Option<Arc<Since>>,
-    /// The tables with all of them, once somebody asked for these.
-    settled: OnceLock<World>,
-}
+/// The key of a slot: an address, and the slot's number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct SlotKey([u8; 52]);
 
-impl Since {
-    /// The tables with all these changes, which are of `base`.
-    pub(crate) fn over(&self, base: &Version) -> Result<World, HostError> {
-        if let Some(settled) = self.settled.get() {
-            return Ok(settled.clone());
-        }
-        let mut links = vec![self];
-        let mut start = None;
-        let mut before = self.before.as_deref();
-        while let Some(link) = before {
-            start = link.settled.get().cloned();
-            if start.is_some() {
-                break;
-            }
-            links.push(link);
-            before = link.before.as_deref();
-        }
-        let mut world = start.map_or_else(|| base.world(), Ok)?;
-        let all = links.iter().rev().flat_map(|link| link.changes.iter().copied());
-        apply(&mut world, all, &mut Hashed, None);
-        Ok(self.settled.get_or_init(|| world).clone())
-    }
-}
-
-/// Rows by their keys, and which of them are not in the tables yet.
-struct Rows<K, V> {
-    known: IndexMap<K, Row<V>, RandomState>,
-    /// Places in `known` of those that are not in the tables, each once.
-    due: Vec<u32>,
-    /// How often rows went into the tables.
-    round: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Row<V> {
-    value: V,
-    /// The round that it is to go into the tables after; one that is over, if it is there.
-    due: u64,
-}
-
-impl<K, V> Default for Rows<K, V> {
+impl Default for SlotKey {
     fn default() -> Self {
-        Self { known: IndexMap::default(), due: Vec::new(), round: 1 }
+        Self([0; 52])
     }
 }
 
-impl<K: Copy + Eq + Hash, V: Copy> Rows<K, V> {
-    fn get(&self, key: &K) -> Option<V> {
-        self.known.get(key).map(|row| row.value)
-    }
-
-    /// Remembers what is in the tables.
-    fn know(&mut self, key: K, value: V) {
-        self.known.entry(key).or_insert(Row { value, due: 0 });
-    }
-
-    fn set(&mut self, key: K, value: V) {
-        let (at, before) = self.known.insert_full(key, Row { value, due: self.round });
-        if before.is_none_or(|before| before.due != self.round) {
-            self.due.push(at as u32);
-        }
-    }
-
-    fn due(&self) -> impl Iterator<Item = (K, V)> {
-        let row = |at: &u32| self.known.get_index(*at as usize);
-        self.due.iter().filter_map(row).map(|(key, row)| (*key, row.value))
-    }
-
-    /// All are in the tables now.
-    fn settled(&mut self) {
-        self.due.clear();
-        self.round += 1;
-    }
-
-    /// Forgets all; none is due.
-    fn clear(&mut self) {
-        self.known.clear();
-        self.due.clear();
+impl SlotKey {
+    fn new(address: Address, slot: U256) -> Self {
+        let mut key = [0; 52];
+        let (left, right) = key.split_at_mut(20);
+        left.copy_from_slice(address.as_slice());
+        right.copy_from_slice(&slot.to_le_bytes::<32>());
+        Self(key)
     }
 }
 
-/// Accounts and slots that were changed, or looked at often; and what of that is not in the tables yet.
-#[derive(Default)]
+/// Accounts and slots that were changed or looked at; and what of that is not in the tables yet.
 pub(crate) struct Recent {
-    accounts: Rows<Address, Account>,
-    slots: Rows<(Address, U256), U256>,
-    messages: usize,
+    accounts: Known<Address, Account>,
+    slots: Known<SlotKey, U256>,
     /// The tables as kept states see them, if one was kept of them or of those before.
     version: Option<Arc<Version>>,
-    /// What a kept state has, if one was kept since rows were put into the tables; and what was changed after that.
-    last: Option<Arc<Since>>,
+    /// What kept states have, if one was kept since rows were put into the tables; and how many rows that is.
+    log: Option<Arc<Log>>,
+    kept: usize,
+    /// What was changed after that: each row once.
     changes: Vec<Change>,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self {
+            accounts: Known::new(PLACES.0),
+            slots: Known::new(PLACES.1),
+            version: None,
+            log: None,
+            kept: 0,
+            changes: Vec::new(),
+        }
+    }
 }
 
 impl Recent {
-    /// The account at an address, if it is remembered.
-    pub(crate) fn account(&self, address: Address) -> Option<Account> {
+    /// The account at an address, if it is remembered: an empty one is none.
+    pub(crate) fn account(&mut self, address: Address) -> Option<Account> {
         self.accounts.get(&address)
     }
 
     /// A slot, if it is remembered.
-    pub(crate) fn slot(&self, address: Address, slot: U256) -> Option<U256> {
-        self.slots.get(&(address, slot))
+    pub(crate) fn slot(&mut self, address: Address, slot: U256) -> Option<U256> {
+        self.slots.get(&SlotKey::new(address, slot))
     }
 
-    /// Remembers a contract, which is called again and again.
-    pub(crate) fn know(&mut self, address: Address, account: Account) {
-        if self.rows() < ROWS {
-            self.accounts.know(address, account);
-        }
+    /// Remembers an account that is in the tables; an empty one, if none is.
+    pub(crate) fn know_account(&mut self, address: Address, account: Account) {
+        let due = self.due();
+        self.accounts.know(address, account, due);
     }
 
-    /// So many rows are remembered.
-    fn rows(&self) -> usize {
-        self.accounts.known.len() + self.slots.known.len()
+    /// Remembers a slot that is in the tables; 0, if none is.
+    pub(crate) fn know_slot(&mut self, address: Address, slot: U256, value: U256) {
+        let due = self.due();
+        self.slots.know(SlotKey::new(address, slot), value, due);
+    }
+
+    /// So many rows are not in the tables; some may be counted more than once.
+    fn due(&self) -> usize {
+        self.kept + self.changes.len()
+    }
+
+    /// Sets an account, which is not empty.
+    pub(crate) fn set_account(&mut self, address: Address, account: Account) {
+        let (due, change) = (self.due(), Change::Account(address, account));
+        let (log, kept, changes) = (self.log.as_deref(), self.kept, &mut self.changes);
+        self.accounts.set(address, account, due, |at| note(log, kept, changes, at, change));
+    }
+
+    fn set_slot(&mut self, address: Address, slot: U256, value: U256) {
+        let (due, change) = (self.due(), Change::Slot(address, slot, value));
+        let (log, kept, changes) = (self.log.as_deref(), self.kept, &mut self.changes);
+        let key = SlotKey::new(address, slot);
+        self.slots.set(key, value, due, |at| note(log, kept, changes, at, change));
     }
 
     /// Takes what a transaction changed; false, and takes nothing, if it is not plain.
@@ -162,84 +122,110 @@ impl Recent {
         if !is_plain(touched) {
             return false;
         }
-        let is_kept = self.last.is_some();
         for (address, touched) in touched.iter().filter(|(_, touched)| touched.is_touched()) {
-            let info = &touched.info;
-            if info.is_empty() {
+            if touched.info.is_empty() {
                 continue;
             }
             if touched.is_changed() {
-                let AccountInfo { nonce, balance, code_hash, .. } = *info;
-                let account = Account { nonce, balance, code_hash };
-                self.accounts.set(*address, account);
-                if is_kept {
-                    self.changes.push(Change::Account(*address, account));
-                }
+                self.set_account(*address, account_of(touched));
             }
             for (slot, value) in touched.storage.iter().filter(|(_, slot)| slot.is_changed()) {
-                let value = value.present_value();
-                self.slots.set((*address, *slot), value);
-                if is_kept {
-                    self.changes.push(Change::Slot(*address, *slot, value));
-                }
+                self.set_slot(*address, *slot, value.present_value());
             }
         }
-        self.messages += 1;
         true
     }
 
-    /// Rows that are not in the tables.
-    fn due(&self) -> impl Iterator<Item = Change> {
-        let accounts =
-            self.accounts.due().map(|(address, account)| Change::Account(address, account));
-        let slots =
-            self.slots.due().map(|((address, slot), value)| Change::Slot(address, slot, value));
-        accounts.chain(slots)
-    }
-
-    /// Puts all that is gathered into the tables, of which it is.
-    pub(crate) fn settle(&mut self, world: &mut World, keys: &mut impl Keys) {
-        let linked = self.changes.is_empty();
-        let version = self.version.take();
-        let settled = self.last.as_ref().filter(|_| linked).and_then(|last| last.settled.get());
-        self.version = match (settled, version) {
-            (Some(settled), _) => {
-                *world = settled.clone();
-                None
+    /// Does in the tables what a transaction changed that was not taken, and remembers it.
+    pub(crate) fn commit(&mut self, world: &mut World, touched: &EvmState, keys: &mut impl Keys) {
+        self.pass(world);
+        if world.loses_storage(touched, keys) {
+            self.forget();
+        }
+        world.commit(touched, Empty::Gone, keys);
+        for (address, touched) in touched.iter().filter(|(_, touched)| touched.is_touched()) {
+            if touched.is_selfdestructed() || touched.is_empty() {
+                self.know_account(*address, Account::default());
+                continue;
             }
-            (None, None) => {
-                apply(world, self.due(), keys, None);
-                None
+            self.know_account(*address, account_of(touched));
+            for (slot, value) in touched.storage.iter().filter(|(_, slot)| slot.is_changed()) {
+                self.know_slot(*address, *slot, value.present_value());
             }
-            (None, Some(version)) => {
-                version.change(world, |world, old| apply(world, self.due(), keys, old))
-            }
-        };
-        self.changes.clear();
-        (self.last, self.messages) = (None, 0);
-        self.accounts.settled();
-        self.slots.settled();
-        if self.rows() > ROWS {
-            self.clear();
         }
     }
 
+    /// Removes an account from the tables.
+    pub(crate) fn remove_account(
+        &mut self,
+        world: &mut World,
+        address: Address,
+        keys: &mut impl Keys,
+    ) {
+        self.pass(world);
+        let key = keys.address(address);
+        if !world.storage(&key).is_empty() {
+            self.forget();
+        }
+        world.accounts.remove(&key);
+        self.know_account(address, Account::default());
+    }
+
+    /// The tables are to be changed past what is gathered.
+    fn pass(&mut self, world: &mut World) {
+        self.settle(world);
+        self.version = None;
+    }
+
+    /// Shows the rows that are not in the tables, in the order in which they were set.
+    fn with_due<R>(&self, give: impl FnOnce(&mut dyn Iterator<Item = Change>) -> R) -> R {
+        match &self.log {
+            Some(log) => log.with(&self.changes, give),
+            None => give(&mut self.changes.iter().copied()),
+        }
+    }
+
+    /// The tables with all that is gathered, if they were made for a state that is kept.
+    fn settled(&self) -> Option<World> {
+        self.log.as_ref().filter(|_| self.changes.is_empty())?.settled(self.kept)
+    }
+
+    /// Puts all that is gathered into the tables, of which it is.
+    pub(crate) fn settle(&mut self, world: &mut World) {
+        let version = self.version.take();
+        self.version = match (self.settled(), version) {
+            (Some(settled), _) => {
+                *world = settled;
+                None
+            }
+            (None, None) => {
+                self.with_due(|due| apply(world, due, None));
+                None
+            }
+            (None, Some(version)) => {
+                self.with_due(|due| version.change(world, |world, old| apply(world, due, old)))
+            }
+        };
+        self.changes.clear();
+        self.kept = 0;
+        match self.log.as_mut().and_then(Arc::get_mut) {
+            Some(log) => log.clear(),
+            None => self.log = None,
+        }
+        self.accounts.settled();
+        self.slots.settled();
+    }
+
     /// The same, if it is time; or if it was done already for a state that is kept.
-    pub(crate) fn settle_in_time(&mut self, world: &mut World, keys: &mut impl Keys) {
-        let is_done = self.last.as_ref().is_some_and(|last| last.settled.get().is_some());
-        let due = self.accounts.due.len() + self.slots.due.len();
-        if is_done || self.messages >= MESSAGES || due >= CHANGES {
-            self.settle(world, keys);
+    pub(crate) fn settle_in_time(&mut self, world: &mut World) {
+        if self.due() >= DUE || self.settled().is_some() {
+            self.settle(world);
         }
     }
 
     /// Forgets what it remembers: the tables are to be changed past it.
     pub(crate) fn forget(&mut self) {
         self.version = None;
-        self.clear();
-    }
-
-    fn clear(&mut self) {
         self.accounts.clear();
         self.slots.clear();
     }
@@ -247,42 +233,71 @@ impl Recent {
     /// The tables with all that is gathered.
     pub(crate) fn over(&self, world: &World) -> World {
         let mut world = world.clone();
-        apply(&mut world, self.due(), &mut Hashed, None);
+        self.with_due(|due| apply(&mut world, due, None));
         world
     }
 
-    /// The tables, and all that is not in them, to be kept.
-    pub(crate) fn keep(&mut self, world: &World) -> (Arc<Version>, Option<Arc<Since>>) {
+    /// The tables, and all that is not in them, to be kept: rows of a log, and how many.
+    pub(crate) fn keep(&mut self, world: &World) -> (Arc<Version>, Option<(Arc<Log>, usize)>) {
         let version = || Arc::new(Version::new(world.clone()));
         let version = self.version.get_or_insert_with(version).clone();
-        let changes = match self.last {
-            Some(_) => std::mem::take(&mut self.changes),
-            None => self.due().collect(),
-        };
-        if !changes.is_empty() {
-            let before = self.last.take();
-            self.last = Some(Arc::new(Since { changes, before, settled: OnceLock::new() }));
+        if !self.changes.is_empty() {
+            self.kept += self.changes.len();
+            self.log.get_or_insert_default().append(&mut self.changes);
         }
-        (version, self.last.clone())
+        let log = self.log.as_ref().filter(|_| self.kept > 0);
+        (version, log.map(|log| (log.clone(), self.kept)))
     }
 
     /// Bytes that it takes, about.
     pub(crate) fn bytes(&self) -> u64 {
-        (self.rows() + self.changes.len()) as u64 * ROW_BYTES
+        let changes = self.due() * size_of::<Change>();
+        self.accounts.bytes() + self.slots.bytes() + changes as u64
     }
+}
+
+/// Notes a change after the `kept` ones of a log: in the place of one of the same row, if that is not kept. `before`
+/// is where the row was noted last, in this log or in one that is over.
+fn note(
+    log: Option<&Log>,
+    kept: usize,
+    changes: &mut Vec<Change>,
+    before: Option<usize>,
+    change: Change,
+) -> usize {
+    let here = before.and_then(|at| at.checked_sub(kept));
+    if let (Some(at), Some(log), None) = (before, log, here) {
+        log.go_over(at, &change);
+    }
+    let at = here.unwrap_or(changes.len());
+    match changes.get_mut(at) {
+        Some(before) if before.is_of_row(&change) => {
+            *before = change;
+            kept + at
+        }
+        _ => {
+            changes.push(change);
+            kept + changes.len() - 1
+        }
+    }
+}
+
+fn account_of(touched: &Touched) -> Account {
+    let AccountInfo { nonce, balance, code_hash, .. } = touched.info;
+    Account { nonce, balance, code_hash }
 }
 
 /// Whether a transaction only set accounts and slots, and not too many: none is made with its code, or gone.
 fn is_plain(touched: &EvmState) -> bool {
-    let mut slots = 0;
+    let mut rows = 0;
     touched.values().filter(|touched| touched.is_touched()).all(|touched| {
-        slots += touched.storage.len();
+        rows += 1 + touched.storage.len();
         // revm sets the hash of a code with the code; to compare it first would copy the whole of what was before.
         let has_code = touched.info.code.is_some();
         let is_other = || has_code && touched.info.code_hash != touched.original_info().code_hash;
         let is_gone = touched.is_empty() && !touched.is_loaded_as_not_existing();
         let is_more = touched.is_created() || touched.is_selfdestructed() || is_gone;
-        !is_more && slots <= CHANGES && !(touched.is_changed() && is_other())
+        !is_more && rows <= DUE_OF_ONE && !(touched.is_changed() && is_other())
     })
 }
 
@@ -307,6 +322,10 @@ mod tests {
         Set { who: u8, balance: u8, slots: Vec<(u8, u8)> },
         /// One that destroys an account.
         Destroy(u8),
+        /// One that makes an account anew, in the place of what was there.
+        Create { who: u8, slot: u8 },
+        /// A balance that is set without a transaction; with 0 the account goes.
+        Put { who: u8, balance: u8 },
         /// One that touches an account.
         Touch(u8),
         /// The state is kept.
@@ -324,6 +343,8 @@ mod tests {
         let step = prop_oneof![
             12 => set.prop_map(|(who, balance, slots)| Step::Set { who, balance, slots }),
             1 => (0..6u8).prop_map(Step::Destroy),
+            1 => (0..6u8, 0..8u8).prop_map(|(who, slot)| Step::Create { who, slot }),
+            1 => (0..6u8, 0..2u8).prop_map(|(who, balance)| Step::Put { who, balance }),
             1 => (0..6u8).prop_map(Step::Touch),
             6 => Just(Step::Keep),
             2 => any::<usize>().prop_map(Step::Look),
@@ -369,6 +390,16 @@ mod tests {
                 (who, account)
             }
             Step::Touch(who) => (who, loaded(db, *who)),
+            Step::Create { who, slot } => {
+                let mut account = Account::new_not_existing(TransactionId::ZERO);
+                account.mark_touch();
+                account.mark_created();
+                account.info.nonce = 1;
+                let value = U256::from(1 + who);
+                let made = EvmStorageSlot::new_changed(U256::ZERO, value, TransactionId::ZERO);
+                account.storage.insert(U256::from(*slot), made);
+                (who, account)
+            }
             _ => return HashMap::default(),
         };
         HashMap::from_iter([(address(*who), account)])
@@ -405,6 +436,14 @@ mod tests {
                     }
                     Step::Drop(which) if !kept.is_empty() => {
                         kept.swap_remove(which % kept.len());
+                    }
+                    Step::Put { who, balance } => {
+                        for db in [&mut plain, &mut gathering] {
+                            let nonce = 0;
+                            let balance = U256::from(*balance);
+                            let put = crate::account::Account { nonce, balance, ..Default::default() };
+                            db.set_account(address(*who), put);
+                        }
                     }
                     step => {
                         let made = changes(&mut plain, step);

@@ -310,15 +310,13 @@ impl<'a> Run<'a> {
     }
 
     fn deposit(&mut self, to: Address, amount: U256, keep: bool) -> Part {
-        let world = self.machine.db().tables();
-        let key = Hashed.address(to);
-        let account = world.account(&key).unwrap_or_default();
+        let account = self.machine.db().account(to).unwrap_or_default();
         let Some(balance) = account.balance.checked_add(amount) else {
             return fault(FaultCode::BadCall, "the balance would be over 2^256");
         };
         let account = Account { balance, ..account };
         if keep && !account.is_empty() {
-            world.accounts.set(key, account.row().bytes());
+            self.machine.db().set_account(to, account);
         }
         let said = Value::from(format!("credited {amount} to {}", crate::abi::checksummed(&to)));
         self.over(said_by(Value::object([("data", said), ("status", 1_u32.into())])), keep)
@@ -344,15 +342,12 @@ impl<'a> Run<'a> {
         if amount.is_zero() {
             return;
         }
-        let world = self.machine.db().tables();
-        let key = Hashed.address(OUTBOX);
-        let account = world.account(&key).unwrap_or_default();
-        let account = Account { balance: account.balance.saturating_sub(amount), ..account };
-        if account.is_empty() {
-            world.accounts.remove(&key);
-        } else {
-            world.accounts.set(key, account.row().bytes());
-        }
+        let db = self.machine.db();
+        let account = db.account(OUTBOX).unwrap_or_default();
+        db.set_account(
+            OUTBOX,
+            Account { balance: account.balance.saturating_sub(amount), ..account },
+        );
     }
 
     pub(crate) fn transact(

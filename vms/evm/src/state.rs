@@ -3,7 +3,8 @@
 use crate::{
     account::{AFTER, Account, read_number},
     formats::HASHES,
-    recent::{Recent, Since},
+    log::Log,
+    recent::Recent,
     version::Version,
     world::World,
 };
@@ -12,7 +13,7 @@ use drivebay_disk::{
     SectionName, Table,
 };
 use revm::primitives::{B256, KECCAK_EMPTY, keccak256};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 pub(crate) const ACCOUNTS: SectionName = SectionName::new("accounts");
 pub(crate) const CODES: SectionName = SectionName::new("codes");
@@ -51,16 +52,22 @@ impl Clone for State {
 pub(crate) struct Kept {
     tables: Arc<Version>,
     chain: Chain,
-    /// What is not in the tables.
-    last: Option<Arc<Since>>,
+    /// What is not in the tables: so many rows of a log.
+    log: Option<(Arc<Log>, usize)>,
+    /// The tables with these, once somebody asked for them.
+    settled: OnceLock<World>,
 }
 
 impl Kept {
     /// The state, all of it in its tables.
     pub(crate) fn state(&self) -> Result<State, HostError> {
-        let world = match &self.last {
-            None => self.tables.world()?,
-            Some(last) => last.over(&self.tables)?,
+        let world = match (&self.log, self.settled.get()) {
+            (None, _) => self.tables.world()?,
+            (_, Some(world)) => world.clone(),
+            (Some((log, len)), None) => {
+                let world = log.over(*len, &self.tables)?;
+                self.settled.get_or_init(|| world).clone()
+            }
         };
         Ok(State { world, chain: self.chain.clone(), recent: None })
     }
@@ -238,11 +245,11 @@ impl State {
 
     /// Keeps it as it is.
     pub(crate) fn keep(&mut self) -> Kept {
-        let (tables, last) = match &mut self.recent {
+        let (tables, log) = match &mut self.recent {
             Some(recent) => recent.keep(&self.world),
             None => (Arc::new(Version::new(self.world.clone())), None),
         };
-        Kept { tables, chain: self.chain.clone(), last }
+        Kept { tables, chain: self.chain.clone(), log, settled: OnceLock::new() }
     }
 
     /// The state of an image that this unit made itself: it is not looked at again.

@@ -130,6 +130,15 @@ impl World {
         }
     }
 
+    /// Whether a transaction takes away what there is of an account's storage.
+    pub(crate) fn loses_storage(&self, changes: &EvmState, keys: &mut impl Keys) -> bool {
+        let touched = changes.iter().filter(|(_, touched)| touched.is_touched());
+        let mut may = touched.filter(|(_, touched)| {
+            touched.is_created() || touched.is_selfdestructed() || touched.is_empty()
+        });
+        may.any(|(address, _)| !self.storage(&keys.address(*address)).is_empty())
+    }
+
     fn commit_account(
         &mut self,
         key: Digest,
@@ -171,13 +180,36 @@ pub(crate) fn slot_value(row: Option<&[u8]>) -> U256 {
     row.and_then(read_number).map(|(value, _)| value).unwrap_or_default()
 }
 
+/// The row of a slot.
+pub(crate) struct Slot {
+    bytes: [u8; 33],
+    len: usize,
+}
+
+impl Slot {
+    pub(crate) fn new(value: U256) -> Self {
+        let mut bytes = [0; 33];
+        let len = if value.is_zero() { 0 } else { rlp_number(value, &mut bytes) };
+        Self { bytes, len }
+    }
+
+    /// Whether it is 0: then there is no row.
+    pub(crate) fn is_none(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl AsRef<[u8]> for Slot {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
 /// Sets a slot; 0 is none.
 pub(crate) fn put(storage: &mut Table, key: Digest, value: U256) {
-    if value.is_zero() {
-        storage.remove(&key);
-        return;
+    let slot = Slot::new(value);
+    match slot.is_none() {
+        true => drop(storage.remove(&key)),
+        false => storage.set(key, slot.as_ref()),
     }
-    let mut bytes = [0; 33];
-    let len = rlp_number(value, &mut bytes);
-    storage.set(key, bytes.get(..len).unwrap_or_default());
 }
