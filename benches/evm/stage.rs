@@ -133,6 +133,16 @@ impl Stage {
         took
     }
 
+    /// Nanoseconds until a drive of the state as it is can be read.
+    pub(crate) fn thaw(&mut self) -> f64 {
+        let frozen = self.freeze();
+        let start = cpu();
+        let drive = frozen.thaw().unwrap();
+        let took = cpu() - start;
+        drop(drive);
+        took as f64
+    }
+
     pub(crate) fn freeze(&mut self) -> Arc<dyn Frozen> {
         self.drive.as_mut().unwrap().freeze().unwrap()
     }
