@@ -42,7 +42,7 @@ pub use image::{
     PageError, PageMap, PageSource, PageStore, Pages, Root, Row, RowChange, STATE_MAX, Section,
     SectionName, SliceSource, Table, bring_up, page_hash,
 };
-pub use keccak::{keccak, keccak_all};
+pub use keccak::keccak_all;
 pub use limits::{Fuel, Limits, leading_number, memory_limit};
 pub use module::{DiskId, Format, FormatName, Module, ReaderId};
 pub use reply::{Assign, Outgoing, Output, Patch, Reply};

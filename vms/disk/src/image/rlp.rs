@@ -2,7 +2,8 @@
 //!
 //! Yellow Paper, appendices B (RLP), C (hex-prefix) and D (trie).
 
-use crate::{Digest, keccak, keccak_all};
+use super::trie;
+use crate::{Digest, keccak::keccak, keccak_all};
 
 /// Nibbles in a key.
 pub(super) const NIBBLES: usize = 64;
@@ -15,8 +16,7 @@ pub(super) fn nibble(key: &Digest, depth: usize) -> u8 {
 
 /// How many leading nibbles two keys share.
 pub(super) fn common(a: &Digest, b: &Digest) -> usize {
-    let word = |key: &Digest| key.0.first_chunk().copied().map_or(0, u64::from_be_bytes);
-    match word(a) ^ word(b) {
+    match trie::head(a) ^ trie::head(b) {
         0 => (0..NIBBLES).take_while(|depth| nibble(a, *depth) == nibble(b, *depth)).count(),
         differ => differ.leading_zeros() as usize / 4,
     }
