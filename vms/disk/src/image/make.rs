@@ -5,7 +5,7 @@
 
 use super::{
     Table,
-    merkle::{Merkle, descend, extension, write_branch},
+    merkle::{Merkle, descend},
     rlp::Ref,
     trie::{Entry, Kid, Seen, by_nibble, shared},
 };
@@ -70,10 +70,10 @@ impl Nodes {
 }
 
 impl<'a> Maker<'a> {
-    /// Makes all of a tree.
-    pub(super) fn make(merkle: Merkle, top: &'a Kid) {
+    /// Makes all of a tree, whose rows share their first `depth` nibbles.
+    pub(super) fn make(merkle: Merkle, top: &'a Kid, depth: usize) {
         let mut maker = Self::default();
-        maker.visit(merkle, top, 0);
+        maker.visit(merkle, top, depth);
         maker.flush();
     }
 
@@ -171,22 +171,12 @@ impl<'a> Maker<'a> {
 impl Job<'_> {
     /// Writes the node; those below it are made.
     fn write(&self, within: &[Ref], out: &mut Vec<u8>) {
-        let Self { merkle, depth, ref what, .. } = *self;
-        let (rows, below) = match *what {
-            What::Branch(kid) => return merkle.write(kid, depth, out),
-            What::Rows([row], _) => return merkle.leaf(row, depth, out),
-            What::Rows(rows, first) => (rows, within.get(first..).unwrap_or_default()),
-        };
-        let end = shared(rows, depth);
-        match (rows, below) {
-            ([first, ..], [below, ..]) if end > depth => {
-                extension(&first.key, depth..end, *below, out);
-            }
-            _ => {
-                let mut groups = by_nibble(rows, depth).zip(below).peekable();
-                write_branch(out, |nibble| {
-                    groups.next_if(|((at, _), _)| *at == nibble).map(|(_, below)| *below)
-                });
+        match self.what {
+            What::Branch(kid) => self.merkle.write(kid, self.depth, out),
+            What::Rows(rows, first) => {
+                let mut below = within.iter().skip(first).copied();
+                let next = |_: &[Entry], _| below.next().unwrap_or_default();
+                self.merkle.rows(rows, self.depth, out, next);
             }
         }
     }

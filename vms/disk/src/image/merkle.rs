@@ -28,9 +28,7 @@ impl Merkle {
     }
 
     pub(super) fn root(&self, top: Option<&Kid>) -> Digest {
-        let Some(top) = top else { return EMPTY };
-        Maker::make(*self, top);
-        self.reference(top, 0).root()
+        top.map_or(EMPTY, |top| self.reference(top, 0).root())
     }
 
     /// A row's value as it is hashed.
@@ -43,8 +41,12 @@ impl Merkle {
         Cow::Owned([before, &table.digest().0, after].concat())
     }
 
+    /// What is held of a node. What is not made yet, of it or below it, is made.
     fn reference(&self, kid: &Kid, depth: usize) -> Ref {
-        *kid.made.get_or_init(|| Ref::of(&self.node(kid, depth)))
+        if kid.made.get().is_none() {
+            Maker::make(*self, kid, depth);
+        }
+        kid.made.get().copied().unwrap_or_default()
     }
 
     /// The RLP of the node that stands for `kid`, whose rows share their first `depth` nibbles.
@@ -57,7 +59,7 @@ impl Merkle {
     /// Writes it.
     pub(super) fn write(&self, kid: &Kid, depth: usize, out: &mut Vec<u8>) {
         match kid.node.seen() {
-            Seen::Rows(rows) => self.rows(rows, depth, out),
+            Seen::Rows(rows) => self.bucket(rows, depth, out),
             Seen::Branch(branch) => match branch.kids() {
                 [only] => {
                     let (end, to) = descend(only, depth + 1);
@@ -74,40 +76,49 @@ impl Merkle {
     }
 
     /// The node of a bucket, or of a part of it.
-    fn rows(&self, rows: &[Entry], depth: usize, out: &mut Vec<u8>) {
+    fn bucket(&self, rows: &[Entry], depth: usize, out: &mut Vec<u8>) {
+        self.rows(rows, depth, out, |rows, depth| {
+            let mut out = Vec::with_capacity(128);
+            self.bucket(rows, depth, &mut out);
+            Ref::of(&out)
+        });
+    }
+
+    /// The same, with what is held of the nodes right below it, which are asked for in the order of their rows.
+    pub(super) fn rows(
+        &self,
+        rows: &[Entry],
+        depth: usize,
+        out: &mut Vec<u8>,
+        mut below: impl FnMut(&[Entry], usize) -> Ref,
+    ) {
         if let [row] = rows {
             return self.leaf(row, depth, out);
         }
         let to = shared(rows, depth);
         if to > depth {
             let key = rows.first().map(|row| row.key).unwrap_or_default();
-            return extension(&key, depth..to, self.rows_ref(rows, to), out);
+            return extension(&key, depth..to, below(rows, to), out);
         }
         let mut groups = by_nibble(rows, depth).peekable();
         write_branch(out, |nibble| {
             let (_, group) = groups.next_if(|(at, _)| *at == nibble)?;
-            Some(self.rows_ref(group, depth + 1))
+            Some(below(group, depth + 1))
         });
     }
 
     /// The node of a row alone.
-    pub(super) fn leaf(&self, row: &Entry, depth: usize, out: &mut Vec<u8>) {
+    fn leaf(&self, row: &Entry, depth: usize, out: &mut Vec<u8>) {
         rlp::list(out, |out| {
             rlp::path(&row.key, depth, NIBBLES, true, out);
             rlp::string(&self.value(&row.value), out);
         });
     }
 
-    fn rows_ref(&self, rows: &[Entry], depth: usize) -> Ref {
-        let mut out = Vec::with_capacity(128);
-        self.rows(rows, depth, &mut out);
-        Ref::of(&out)
-    }
-
     pub(super) fn proof(&self, top: Option<&Kid>, key: &Digest) -> Vec<Vec<u8>> {
         let mut nodes = Vec::new();
         let Some(mut kid) = top else { return nodes };
-        Maker::make(*self, kid);
+        self.reference(kid, 0);
         let mut depth = 0;
         loop {
             let branch = match kid.node.seen() {
@@ -134,7 +145,7 @@ impl Merkle {
         let (mut rows, mut depth) = (rows, depth);
         loop {
             let mut node = Vec::new();
-            self.rows(rows, depth, &mut node);
+            self.bucket(rows, depth, &mut node);
             add(nodes, node);
             let [first, _, ..] = rows else { return };
             let to = shared(rows, depth);
@@ -170,14 +181,14 @@ pub(super) fn descend(kid: &Kid, depth: usize) -> (&Kid, usize) {
     (kid, depth)
 }
 
-pub(super) fn extension(key: &Digest, path: std::ops::Range<usize>, below: Ref, out: &mut Vec<u8>) {
+fn extension(key: &Digest, path: std::ops::Range<usize>, below: Ref, out: &mut Vec<u8>) {
     rlp::list(out, |out| {
         rlp::path(key, path.start, path.end, false, out);
         below.write(out);
     });
 }
 
-pub(super) fn write_branch(out: &mut Vec<u8>, mut kid: impl FnMut(u8) -> Option<Ref>) {
+fn write_branch(out: &mut Vec<u8>, mut kid: impl FnMut(u8) -> Option<Ref>) {
     rlp::list(out, |out| {
         for nibble in 0..16 {
             match kid(nibble) {
