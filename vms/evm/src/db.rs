@@ -15,7 +15,7 @@ use revm::{
 };
 use std::convert::Infallible;
 
-/// Places for hashes that are kept, of addresses and of mappings' entries each: a power of two.
+/// Places for hashes that are kept, of addresses, of slots and of mappings' entries each: a power of two.
 const PLACES: usize = 1024;
 /// Most bytes of analysed code kept; then all is forgotten.
 const CODE_BYTES_MAX: usize = 32 << 20;
@@ -36,6 +36,7 @@ pub(crate) struct Db {
 /// one place only has them hashed again.
 struct KeyCache {
     addresses: Places<Address, Digest>,
+    slots: Places<U256, Digest>,
     entries: Places<Entry, B256>,
 }
 
@@ -85,9 +86,10 @@ const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Default for KeyCache {
     fn default() -> Self {
-        let (address, entry) = (Address::ZERO, [0; 64]);
+        let (address, slot, entry) = (Address::ZERO, U256::ZERO, [0; 64]);
         Self {
             addresses: Places::new(address, Hashed.address(address)),
+            slots: Places::new(slot, Hashed.slot(slot)),
             entries: Places::new(entry, keccak256(entry)),
         }
     }
@@ -100,9 +102,10 @@ impl Keys for KeyCache {
         self.addresses.hash((bits, &address), |address| Hashed.address(*address))
     }
 
-    /// A slot whose key is asked for is mostly one that is not known yet.
+    #[inline]
     fn slot(&mut self, slot: U256) -> Digest {
-        Hashed.slot(slot)
+        let [low, _, _, high] = slot.into_limbs();
+        self.slots.hash(((low ^ high).wrapping_mul(MIX), &slot), |slot| Hashed.slot(*slot))
     }
 }
 
